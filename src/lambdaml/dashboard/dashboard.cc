@@ -78,7 +78,12 @@ class Dashboard::Server {
         http_(std::in_place, loop_, limits_for(settings),
               HttpServer::Hooks{
                   .serve = [this](std::shared_ptr<Exchange> exchange) { serve(exchange); },
-                  .too_large = [](const HttpRequest&) { return error_reply(413, "too large"); }}),
+                  .too_large = [](const HttpRequest&) { return error_reply(413, "too large"); },
+                  .refused =
+                      [](const HttpReply& refusal) {
+                        return error_reply(refusal.status,
+                                           text_at(parse_json(refusal.body), "Message"));
+                      }}),
         port_(http_->port()),
         access_(settings.token, port_) {
     for (const std::string& place : settings.places)

@@ -170,8 +170,13 @@ TEST_F(DashboardTest, RefusesOtherPages) {
         std::string("Origin: http://127.0.0.1:1\r\n"),
         std::string("Sec-Fetch-Site: cross-site\r\n"), std::string("Sec-Fetch-Site: same-site\r\n"),
         "Host: evil.example\r\n" + std::string()})
-    for (const char* target : {"/", "/api/jobs", "/api/events", "/metrics"})
-      EXPECT_EQ(get(target, foreign).status, "403") << target << " " << foreign;
+    for (const char* target : {"/", "/api/jobs", "/api/events", "/metrics"}) {
+      const Answer answer = get(target, foreign);
+      EXPECT_EQ(answer.status, "403") << target << " " << foreign;
+      EXPECT_EQ(answer.object().size(), 1U) << answer.body;
+      EXPECT_NE(answer.object().value("error", ""), "") << answer.body;
+      EXPECT_THAT(answer.head, Not(HasSubstr("Amzn")));
+    }
   EXPECT_EQ(ask("POST", "/api/stop?id=1", "Origin: http://evil.example\r\n").status, "403");
 }
 

@@ -180,6 +180,10 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     if (!watching_) read();
   }
 
+  void refuse_unread(HttpReply reply) {
+    const auto& form = server_->hooks.refused;
+    refuse(form ? form(std::move(reply)) : std::move(reply));
+  }
   void refuse(HttpReply reply) {
     keep_alive_ = false;
     parser_.reset();
@@ -320,14 +324,15 @@ bool HttpServer::Session::is_over(error_code error) {
   if (is_transport || error == http::error::end_of_stream || error == http::error::partial_message)
     close();
   else
-    refuse(no_request("no HTTP request"));
+    refuse_unread(no_request("no HTTP request"));
   return true;
 }
 
 void HttpServer::Session::on_head(error_code error) {
   if (is_over(error)) return;
   const HttpRequest head = head_of(parser_->get());
-  if (auto reply = refuse_foreign(head, server_->limits.clients)) return refuse(std::move(*reply));
+  if (auto reply = refuse_foreign(head, server_->limits.clients))
+    return refuse_unread(std::move(*reply));
   Admission admission{.body_bytes = server_->limits.body_bytes};
   if (server_->hooks.admit) admission = server_->hooks.admit(head);
   if (admission.refusal) return refuse(std::move(*admission.refusal));

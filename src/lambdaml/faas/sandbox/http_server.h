@@ -95,6 +95,9 @@ class HttpServer {
     std::function<HttpReply(const HttpRequest& head)> too_large;
     /// Called before a body is read; empty: admits every request.
     std::function<Admission(const HttpRequest& head)> admit = {};
+    /// Turns the reply to what is refused before that (foreign.h) into the server's own format;
+    /// empty: it is sent as it is.
+    std::function<HttpReply(HttpReply refusal)> refused = {};
   };
 
   /// Unless `clients` says otherwise, a connection from another user's process is closed at once
