@@ -7,6 +7,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "apps/cli/terminal.h"
+
+
 namespace lambdaml::cli {
 namespace {
 
@@ -28,8 +31,7 @@ std::string wrapped(const std::string& text, std::size_t columns, std::size_t in
   std::size_t at = first;
   std::istringstream words(text);
   for (std::string word; words >> word;) {
-    const auto width = static_cast<std::size_t>(std::ranges::count_if(
-        word, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+    const std::size_t width = columns_of(word);
     if (out.empty()) {
       out = word;
     } else if (at + 1 + width <= columns) {

@@ -21,12 +21,6 @@ constexpr double kPlainLineEverySeconds = 3;
 constexpr double kRedrawEverySeconds = 0.1;
 constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
 
-/// A character of UTF-8 takes a column.
-std::size_t columns_of(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
-}
-
 /// Chooses the metrics that fit on a line. For the first one, the loss: its values on training
 /// rows, followed by those on held-out rows if there are any; for the others, the values on rows
 /// that training has not seen. Then the optimizer's metrics that have a label. Returns names and
@@ -110,7 +104,8 @@ void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus&
 }
 
 std::string ProgressDisplay::line(std::size_t columns) const {
-  constexpr std::size_t kSparkColumns = 12;
+  constexpr std::size_t kSparkColumns = 8;
+  constexpr int kLastRank = 6;
   std::string first = fmt::format("epoch {}/{}", epochs_done_, epochs_);
   // The epoch is done when its metrics are there, not with its last round.
   if (part_of_epoch_ > 0)
@@ -122,13 +117,13 @@ std::string ProgressDisplay::line(std::size_t columns) const {
   std::vector<Part> parts{{std::move(first), 0}};
   if (terminal_.can_redraw() && has_blocks())
     if (std::string spark = sparkline(losses_, kSparkColumns); !spark.empty())
-      parts.push_back({std::move(spark), 6});
+      parts.push_back({std::move(spark), 3});
   for (const auto& [name, label] : shown_)
     if (const auto it = metrics_.find(name); it != metrics_.end())
       parts.push_back(
-          {fmt::format("{} {:.4g}", label, it->second), name == shown_.front().first ? 1 : 3});
+          {fmt::format("{} {:.4g}", label, it->second), name == shown_.front().first ? 1 : 4});
   // A worker that is missing is worth more than most numbers.
-  parts.push_back({fmt::format("workers {}/{}", alive_, workers_), alive_ < workers_ ? 1 : 4});
+  parts.push_back({fmt::format("workers {}/{}", alive_, workers_), alive_ < workers_ ? 1 : 5});
   const double elapsed_s = clock_.seconds() - started_s_;
   const double done = static_cast<double>(epochs_done_ - first_epoch_) + part_of_epoch_;
   if (!over_ && done > 0 && epochs_done_ < epochs_)
@@ -142,10 +137,10 @@ std::string ProgressDisplay::line(std::size_t columns) const {
     parts.push_back(
         {fmt::format("compute {:.0f} % comm {:.0f} %", 100 * compute_s_ / (compute_s_ + comm_s_),
                      100 * comm_s_ / (compute_s_ + comm_s_)),
-         5});
+         kLastRank});
   std::size_t used = 0;
   std::vector<bool> fits(parts.size());
-  for (int rank = 0; rank <= 6; ++rank)
+  for (int rank = 0; rank <= kLastRank; ++rank)
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const std::size_t needed = columns_of(parts[i].text) + (used == 0 ? 0 : 2);
       if (parts[i].rank != rank || (used > 0 && needed > columns - std::min(columns, used)))

@@ -1,5 +1,6 @@
 #include "apps/cli/terminal.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -21,9 +22,16 @@ namespace {
 
 bool g_has_printed_json = false;
 
+/// In UTF-8.
+bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }
+
 void print(const std::string& text) { write_out(text + '\n'); }
 
 }  // namespace
+
+std::size_t columns_of(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(text, begins_character));
+}
 
 void write_out(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() &&
@@ -80,12 +88,10 @@ Terminal::Size Terminal::size() const {
 
 std::string Terminal::row(const std::string& line, bool bright) const {
   std::string text = printable(line, std::string::npos);
-  std::size_t end = size().columns - 1;
-  if (text.size() > end) {
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
-      --end;  // no half "µ"
-    text.resize(end);
-  }
+  const std::size_t most = size().columns - 1;
+  std::size_t columns = 0;
+  for (std::size_t at = 0; at < text.size(); ++at)
+    if (begins_character(text[at]) && ++columns > most) text.resize(at);
   return bright && !environment_variable("NO_COLOR") ? "\x1b[36m" + text + "\x1b[0m" : text;
 }
 

@@ -38,6 +38,9 @@ void tell_line(const std::string& line);
 
 /// Whether there is a person to ask: standard input is a terminal.
 bool can_ask();
+/// How wide a text is: a character of UTF-8 takes a column.
+std::size_t columns_of(std::string_view text);
+
 /// Asks a question on standard error; true for the answer y or yes. An interrupt ends the wait.
 bool agrees(const std::string& question);
 
