@@ -47,6 +47,34 @@ class InAShell : public CliTest {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
   std::string err() const { return read(folder() / "err"); }
+  /// What `lambdaml ARGUMENTS…` shows on a terminal of 80 columns.
+  std::string shown_on_a_terminal(const char* locale, const std::vector<std::string>& arguments) {
+    const int screen = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    EXPECT_GE(screen, 0);
+    EXPECT_TRUE(::grantpt(screen) == 0 && ::unlockpt(screen) == 0);
+    const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+    EXPECT_EQ(::ioctl(screen, TIOCSWINSZ, &size), 0);
+    const int terminal = ::open(::ptsname(screen), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    EXPECT_GE(terminal, 0);
+    std::string shown;
+    std::thread reader([&] {
+      char buffer[4096];
+      for (ssize_t n = 0; (n = ::read(screen, buffer, sizeof buffer)) > 0;)
+        shown.append(buffer, static_cast<std::size_t>(n));
+    });
+    const auto on_it = [&] {
+      ::dup2(terminal, STDOUT_FILENO);
+      ::dup2(terminal, STDERR_FILENO);
+      ::setenv("TERM", "xterm", 1);
+      ::setenv("NO_COLOR", "1", 1);
+      ::setenv("LC_ALL", locale, 1);
+    };
+    EXPECT_EQ(run_with(on_it, arguments), 0);
+    ::close(terminal);  // the last one who could write: the reader ends
+    reader.join();
+    ::close(screen);
+    return shown;
+  }
 };
 
 TEST_F(InAShell, WhatNobodyReadsEndsTheCommandQuietly) {
@@ -187,31 +215,9 @@ TEST_F(InAShell, StorageCommandsRefuseWhatCannotBeMeant) {
 TEST_F(InAShell, ProgressShowsWholePartsOnANarrowTerminal) {
   ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "4000", "-o", "data.libsvm"}).exit_code,
             0);
-  const int screen = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  ASSERT_GE(screen, 0);
-  ASSERT_TRUE(::grantpt(screen) == 0 && ::unlockpt(screen) == 0);
-  const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
-  ASSERT_EQ(::ioctl(screen, TIOCSWINSZ, &size), 0);
-  const int terminal = ::open(::ptsname(screen), O_RDWR | O_NOCTTY | O_CLOEXEC);
-  ASSERT_GE(terminal, 0);
-  std::string shown;
-  std::thread reader([&] {
-    char buffer[4096];
-    for (ssize_t n = 0; (n = ::read(screen, buffer, sizeof buffer)) > 0;)
-      shown.append(buffer, static_cast<std::size_t>(n));
-  });
-  const auto on_it = [&] {
-    ::dup2(terminal, STDERR_FILENO);
-    ::setenv("TERM", "xterm", 1);
-    ::setenv("NO_COLOR", "1", 1);
-    ::setenv("LC_ALL", "C", 1);  // a column is a byte
-  };
-  EXPECT_EQ(run_with(on_it, {"train", "--data", "data.libsvm", "--workers", "4", "--batch-size",
-                             "50", "--epochs", "40"}),
-            0);
-  ::close(terminal);  // the last one who could write: the reader ends
-  reader.join();
-  ::close(screen);
+  // In the locale C a column is a byte.
+  const std::string shown = shown_on_a_terminal("C", {"train", "--data", "data.libsvm", "--workers",
+                                                      "4", "--batch-size", "50", "--epochs", "40"});
 
   const std::string redraw = "\r\x1b[K";
   const std::regex part(
@@ -233,6 +239,28 @@ TEST_F(InAShell, ProgressShowsWholePartsOnANarrowTerminal) {
   EXPECT_GT(frames, 1U) << shown;
   EXPECT_THAT(shown, testing::AllOf(HasSubstr(" left  $"), HasSubstr("  loss ")))
       << "what matters most is shown";
+}
+
+TEST_F(InAShell, EightyColumnsHoldTheSparklineAndTheSummary) {
+  ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "4000", "-o", "data.libsvm"}).exit_code,
+            0);
+  const std::string shown = shown_on_a_terminal(
+      "C.UTF-8", {"train", "--data", "data.libsvm", "--workers", "4", "--optim", "model_avg",
+                  "--batch-size", "50", "--epochs", "40", "--servers", "2*cache.t4g.small"});
+  std::size_t lines = 0, begin = 0;
+  for (std::size_t end = 0; begin < shown.size(); begin = end + 1, ++lines) {
+    end = std::min(shown.find_first_of("\r\n", begin), shown.size());
+    std::string line = shown.substr(begin, end - begin);
+    if (line.starts_with("\x1b[K")) line.erase(0, 3);
+    const auto columns = std::ranges::count_if(line, [](char c) { return (c & 0xC0) != 0x80; });
+    EXPECT_TRUE(columns <= 80 || line.starts_with("model     ")) << line;
+  }
+  EXPECT_GT(lines, 10U) << shown;
+  EXPECT_TRUE(std::regex_search(
+      shown, std::regex("\r\x1b\\[Kepoch [^\r]*  (▁|▂|▃|▄|▅|▆|▇|█)+  loss [^\r]*")))
+      << shown;
+  EXPECT_THAT(shown, HasSubstr("compute and checkpoints "));
+  EXPECT_THAT(shown, HasSubstr(" before and after them"));
 }
 
 TEST_F(InAShell, UnknownOptionsAreHintedAtByTheirNamesNotTheirDashes) {

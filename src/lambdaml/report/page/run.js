@@ -11,6 +11,13 @@ function runLead(item) {
   return parts.join(" · ");
 }
 
+/// What a run's time consists of, as the summary of `train` says it.
+function timeParts(s) {
+  const parts = [["start-up", s.startup_s], ["load", s.load_s], ["compute and checkpoints", s.compute_s], ["communication", s.comm_s]].filter(([, v]) => typeof v === "number");
+  const rest = parts.reduce((left, [, v]) => left - v, s.wall_s);
+  return parts.map(([name, v]) => `${name} ${format.seconds(v)}`).join(", ") + (rest > 0 ? `; ${format.seconds(rest)} before and after the workers` : "");
+}
+
 function runTiles(item) {
   const s = item.summary || {};
   const list = [];
@@ -20,7 +27,7 @@ function runTiles(item) {
       list.push(tile(format.words(info.name), format.metric(s[info.name], info)));
     if (list.length >= 4) break;
   }
-  if (s.wall_s !== undefined) list.push(tile("time", format.seconds(s.wall_s), `${format.seconds(s.compute_s)} computing and saving`));
+  if (s.wall_s !== undefined) list.push(tile("time", format.seconds(s.wall_s), timeParts(s)));
   if (s.cost_usd !== undefined) list.push(tile("cost", format.dollars(s.cost_usd), `prices of ${s.cost ? s.cost.prices_of : "?"}`));
   else if (item.cost_so_far_usd !== undefined) list.push(tile("cost so far", format.dollars(item.cost_so_far_usd), "an estimate"));
   if (s.rounds !== undefined) list.push(tile("rounds", format.number(s.rounds), s.requests ? `${format.number(Object.values(s.requests).reduce((a, b) => a + b, 0))} requests` : ""));
