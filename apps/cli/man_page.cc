@@ -137,7 +137,7 @@ std::string man_page(const CommandEntry& command, const CommandEntry& root,
                                 typed(upper(dashed(command.path))), date, version);
   out += fmt::format(
       ".SH NAME\n{} \\- {}\n", typed(dashed(command.path)),
-      escaped(is_root ? "machine\\-learning training on serverless functions" : command.help));
+      escaped(is_root ? "machine-learning training on serverless functions" : command.help));
   out += ".SH SYNOPSIS\n" + synopsis(command);
   if (is_root) out += kMain;
   if (!is_root && command.commands.empty()) {

@@ -90,6 +90,7 @@ TEST_F(Pages, AManPageHasTheOptions) {
   EXPECT_EQ(page.exit_code, 0);
   EXPECT_THAT(page.out, HasSubstr(".TH LAMBDAML\\-DATA\\-SPLIT 1 "));
   EXPECT_THAT(page.out, HasSubstr("\\fB\\-\\-parts\\fR"));
+  EXPECT_THAT(lambdaml({"man"}).out, HasSubstr("\nlambdaml \\- machine-learning"));
   const Result unknown = lambdaml({"man", "trian"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("train"));
