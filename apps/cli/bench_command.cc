@@ -13,7 +13,7 @@
 namespace lambdaml::cli {
 
 void add_bench_command(CLI::App& app, Globals& globals) {
-  CLI::App* bench = app.add_subcommand("bench", "measure");
+  CLI::App* bench = app.add_subcommand("bench", "measure how long the rounds of workers take");
   bench->require_subcommand(1);
   CLI::App* command = add_command(*bench, globals, "comm", "rounds of a pattern over a channel");
   const auto options = std::make_shared<trigger::BenchCommOptions>();

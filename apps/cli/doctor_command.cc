@@ -42,9 +42,9 @@ void print_examination(const doctor::Examination& examination) {
 }  // namespace
 
 void add_doctor_command(CLI::App& app, Globals& globals) {
-  CLI::App* command =
-      add_command(app, globals, "doctor",
-                  "whether jobs can run here, or one with these options: what is missing");
+  CLI::App* command = add_command(
+      app, globals, "doctor",
+      "check whether jobs, or one with these options, can run here; say what is missing");
   const auto flags = std::make_shared<OptionFlags>(*command, job::job_options(), true);
   command->callback([flags, &globals] {
     job::Given given{

@@ -72,7 +72,8 @@ void update(UpdateArguments arguments, const Globals& globals) {
 }  // namespace
 
 void add_prices_command(CLI::App& app, Globals& globals) {
-  CLI::App* prices = add_command(app, globals, "prices", "the price table that costs are by");
+  CLI::App* prices = add_command(app, globals, "prices",
+                                 "the prices by which costs are computed: show or update them");
   prices->require_subcommand(1);
   add_command(*prices, globals, "show", "the table in use")->callback([&globals] {
     show(globals);

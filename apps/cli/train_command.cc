@@ -73,9 +73,10 @@ void add_train_command(CLI::App& app, Globals& globals) {
   command->add_option("--plan", flags->plan,
                       "take workers, memory and aggregators of a plan of `lambdaml plan`: FILE for "
                       "its best entry, or FILE:N");
-  command->add_option("--estimate", flags->estimate,
-                      "what to tell of time and dollars before the job starts: auto (where it "
-                      "costs money), none, or the estimate of a profile [auto]");
+  command->add_option(
+      "--estimate", flags->estimate,
+      "print an estimate of time and dollars before the job starts: auto (if it costs "
+      "money), none, or the profile to estimate by [auto]");
   command->callback([flags, &globals] { train(*flags, globals); });
 }
 

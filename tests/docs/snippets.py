@@ -5,7 +5,7 @@ A fenced block says by its first line what it is:
     ```sh run        is run by bash, in a temporary folder that all blocks of the page share, in their order; what it
                      leaves running is ended with the page
     ```sh aws, ```python aws   needs AWS: is run in the same way beside `lambdaml emulate` and an S3 server, which have
-                     the names that the page makes up (s3://BUCKET, ACCOUNT)
+                     the names that the page makes up (s3://BUCKET, ACCOUNT, redis://CACHE:6379)
     ```sh serve      a server in each line: it is started alone, must listen, and end when it is interrupted
     ```python run    is run by Python there, with this build's package
     ```yaml FILE     is written to that file of the folder
@@ -79,7 +79,8 @@ ACCOUNT = "ACCOUNT", "123456789012"
 OPTIONS_OF_OTHERS = ("--endpoint-url", "--job-name", "--no-")
 
 # What pages write, and the variable in which lambdaml_with_servers says where that server is here.
-SERVERS = {"redis://127.0.0.1:6379": "redis", "memcached://127.0.0.1:11211": "memcached"}
+SERVERS = {"redis://127.0.0.1:6379": "redis", "redis://CACHE:6379": "redis",
+           "memcached://127.0.0.1:11211": "memcached"}
 
 
 class Block:
