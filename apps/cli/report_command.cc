@@ -35,10 +35,12 @@ void open_in_browser(const std::string& path) {
 }
 
 void report_on(const ReportArguments& arguments, const Globals& globals) {
-  if (!arguments.trace.empty())
-    write_output(arguments.trace, as_bytes(report::trace_of(arguments.places.front())));
+  // Nothing is written unless everything can be made.
+  const std::string trace =
+      arguments.trace.empty() ? "" : report::trace_of(arguments.places.front());
   const std::string page =
       report::page_of(report::document_of(arguments.places, arguments.request));
+  if (!arguments.trace.empty()) write_output(arguments.trace, as_bytes(trace));
   write_output(arguments.out, as_bytes(page));
   if (arguments.out == "-") return;
   const std::string path = Uri::parse(arguments.out).display();
@@ -77,6 +79,8 @@ void add_report_command(CLI::App& app, Globals& globals) {
            arguments->places.size());
     if (arguments->open && arguments->out == "-")
       fail(Code::invalid_argument, "--open shows a file, and -o - makes none");
+    if (arguments->trace == "-" && arguments->out == "-")
+      fail(Code::invalid_argument, "-o - and --trace - are both standard output");
     arguments->request.measures = !arguments->no_data;
     report_on(*arguments, globals);
   });

@@ -3,6 +3,8 @@
 #include <fstream>
 #include <sstream>
 
+#include <gmock/gmock.h>
+
 #include "e2e/command.h"
 
 namespace lambdaml::e2e {
@@ -108,6 +110,29 @@ TEST_F(Report, RefusesWhatItCannotShow) {
   EXPECT_EQ(lambdaml({"report", "nothing"}).exit_code, 2);
   EXPECT_EQ(lambdaml({"report"}).exit_code, 2);
   EXPECT_EQ(lambdaml({"report", ".", "-o", "-", "--open"}).exit_code, 2);
+  const std::string search = LAMBDAML_SOURCE_DIR "/tests/fixtures/31dee6d/cut/search";
+  write("good.libsvm", "1 1:1\n0 1:2\n1 1:3\n0 1:1\n");
+  write("bad.libsvm", "1 1:x\n");
+  ASSERT_EQ(lambdaml({"train", "--data", "good.libsvm", "--workers", "1", "--epochs", "1",
+                      "--output", "run", "-q"})
+                .exit_code,
+            0);
+  for (const auto& [arguments, why] : std::vector<std::pair<std::vector<std::string>, const char*>>{
+           {{"run", "--data", "none.libsvm"}, "none.libsvm"},
+           {{"run", "--data", "bad.libsvm"}, "bad.libsvm"},
+           {{search, "--trace", "t.json"}, "it is a search, and a trace is of one run"},
+           {{"run", "-o", "-", "--trace", "-"}, "are both standard output"},
+           {{"run", "-o", "s3://bucket/"}, "s3://bucket"}}) {
+    std::vector<std::string> all{"report"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Result result = lambdaml(all);
+    EXPECT_EQ(result.exit_code, 2) << why;
+    EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+    EXPECT_THAT(result.err, testing::HasSubstr(why));
+    EXPECT_EQ(result.out, "");
+    EXPECT_FALSE(std::filesystem::exists(folder() / "report.html"));
+    EXPECT_FALSE(std::filesystem::exists(folder() / "t.json"));
+  }
 }
 
 }  // namespace

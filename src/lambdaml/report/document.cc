@@ -56,6 +56,9 @@ ordered_json document_of(std::span<const std::string> places, const Request& req
 
 std::string trace_of(const std::string& place) {
   const Source source = Source::open(place);
+  if (source.kind() == Source::Kind::search)
+    fail(Code::invalid_argument, "trace of {}: it is a search, and a trace is of one run",
+         source.display());
   const std::optional<Buffer> text = source.read("workers.jsonl");
   const Timelines timelines(text ? text->text() : "", rounds_wait_of(source));
   if (timelines.empty())

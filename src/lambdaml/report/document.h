@@ -18,11 +18,11 @@ struct Request {
 /// this form: 1), `program`, `made` (UTC) and `items`, one object per place
 /// (docs/how-to/report.md). What is damaged, missing or from an old version is named in an item's
 /// `notes`, and the rest is there. Contains no secrets. Throws not_found for a place with nothing
-/// of a run or search, and what the stores throw.
+/// of a run or search, what reading and measuring Request::data throws, and what the stores throw.
 nlohmann::ordered_json document_of(std::span<const std::string> places, const Request& request);
 
 /// When a run's workers did what, in the Chrome trace event format. Throws not_found if the run has
-/// no workers.jsonl, and what the stores throw.
+/// no workers.jsonl, invalid_argument for a search, and what the stores throw.
 std::string trace_of(const std::string& place);
 
 }  // namespace lambdaml::report

@@ -137,15 +137,19 @@ void add_quality(job::TrainedModel& trained, const std::string& data, const Opti
 
 }  // namespace
 
-ordered_json model_json(const Source& source, const std::string& data, const Options* options,
-                        ordered_json& notes) {
+ordered_json model_json(const Source& source, const std::string& data, bool is_asked,
+                        const Options* options, ordered_json& notes) {
   std::optional<Buffer> bytes;
   try {
     bytes = source.read("model.safetensors");
   } catch (const Error& error) {
     notes.push_back(fmt::format("The model cannot be read: {}", error.what()));
   }
-  if (!bytes) return {};
+  if (!bytes) {
+    if (is_asked) notes.push_back("There is no model to measure with --data.");
+    return {};
+  }
+  std::optional<Error> refused;
   try {
     job::TrainedModel trained = job::model_from_bytes(
         std::make_shared<const Buffer>(std::move(*bytes)), source.display() + "/model.safetensors");
@@ -157,13 +161,17 @@ ordered_json model_json(const Source& source, const std::string& data, const Opt
     try {
       add_quality(trained, data, options, out);
     } catch (const Error& error) {
-      notes.push_back(fmt::format("The model could not be measured: {}", error.what()));
+      if (is_asked)
+        refused = error;
+      else
+        notes.push_back(fmt::format("The model could not be measured: {}", error.what()));
     }
-    return out;
+    if (!refused) return out;
   } catch (const Error& error) {
     notes.push_back(fmt::format("The model cannot be read: {}", error.what()));
     return {};
   }
+  throw Error(*refused);
 }
 
 }  // namespace lambdaml::report

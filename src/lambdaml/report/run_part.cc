@@ -42,7 +42,8 @@ class RunPart {
     const Timelines timelines = worker_timelines();
     add_dollars(curves, timelines);
     add_usage(timelines);
-    item_["model"] = model_json(source_, rows_to_measure(), options(), notes_);
+    item_["model"] =
+        model_json(source_, rows_to_measure(), !request_.data.empty(), options(), notes_);
     item_["notes"] = notes_;
     return std::move(item_);
   }

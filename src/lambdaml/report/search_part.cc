@@ -52,8 +52,8 @@ class SearchPart {
     item_["summary"] = std::move(summary);
     item_["metrics"] = metrics_json(text_at(item_["summary"], "model"));
     item_["trials"] = std::move(trials);
-    item_["model"] =
-        model_json(source_, request_.measures ? request_.data : std::string(), nullptr, notes_);
+    item_["model"] = model_json(source_, request_.measures ? request_.data : std::string(),
+                                !request_.data.empty(), nullptr, notes_);
     item_["notes"] = notes_;
     return std::move(item_);
   }
