@@ -9,6 +9,7 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/service/host_name.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/dashboard/dashboard.h"
 
@@ -28,12 +29,11 @@ void serve(DashboardArguments& arguments, const Globals& globals) {
   std::error_code error;
   settings.program = std::filesystem::read_symlink("/proc/self/exe", error).string();
   const dashboard::Dashboard dashboard(settings);
-  const bool is_loopback = settings.host.empty() || settings.host.starts_with("127.");
-  if (!is_loopback)
+  if (settings.host.empty()) settings.host = "127.0.0.1";
+  if (!is_loopback(settings.host))
     log::warning("{} is served without encryption: put it behind a proxy with TLS, or a tunnel",
                  settings.host);
-  const std::string url = fmt::format(
-      "http://{}:{}", settings.host.empty() ? "127.0.0.1" : settings.host, dashboard.port());
+  const std::string url = "http://" + with_port(settings.host, dashboard.port());
   if (globals.json)
     print_json(json_text(nlohmann::json{{"url", url}}));
   else
@@ -53,8 +53,10 @@ void add_dashboard_command(CLI::App& app, Globals& globals) {
                       "folders of runs and searches, checkpoint URIs, or single ones [runs]");
   command->add_option("--port", a.settings.port, "port to listen on; 0 picks a free one [0]")
       ->check(CLI::Range(0, 65535));
-  command->add_option("--host", a.settings.host,
-                      "address to listen on, which needs a token [127.0.0.1, for this user alone]");
+  command->add_option(
+      "--host", a.settings.host,
+      "address to listen on; any other than the default needs a token [127.0.0.1, for this "
+      "user alone]");
   command->add_option("--token", a.token_file,
                       "file whose first line clients must know, also to read [none]");
   command->callback([arguments, &globals] { serve(*arguments, globals); });

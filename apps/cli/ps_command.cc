@@ -16,6 +16,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
+#include "lambdaml/base/service/host_name.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/ps/server.h"
@@ -62,19 +63,19 @@ void serve(Wanted& wanted, bool json) {
   settings.memory_bytes =
       wanted.memory_mb == 0 ? half_of_the_memory() : wanted.memory_mb * 1'000'000;
   settings.message_bytes = static_cast<std::uint32_t>(wanted.message_mb * 1'000'000);
-  const bool loopback =
-      settings.host.starts_with("127.") || settings.host == "localhost" || settings.host == "::1";
-  if (!loopback && settings.token.empty())
+  if (!is_loopback(settings.host) && settings.token.empty())
     log::warning("{} is open to anyone who can reach this machine: give it a --token",
                  settings.host);
   allow_descriptors(settings.connections);
   share_freed_memory();
   const ps::Server server(settings);
-  const std::string address = fmt::format("{}:{}", settings.host, server.port());
+  const std::string address = with_port(settings.host, server.port());
   const std::string metrics =
       server.metrics_port() < 0
           ? ""
-          : fmt::format("http://{}:{}/metrics", settings.host, server.metrics_port());
+          : fmt::format(
+                "http://{}/metrics",
+                with_port(settings.host, static_cast<std::uint16_t>(server.metrics_port())));
   if (json) {
     print_json(json_text(nlohmann::ordered_json{{"address", address}, {"metrics", metrics}}));
   } else {

@@ -127,9 +127,29 @@ TEST_F(Outputs, TheDashboardSaysWhatIsWrongInOneLine) {
     EXPECT_EQ(result.exit_code, 2) << result.err;
     EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
   }
+  EXPECT_THAT(lambdaml({"dashboard", "--host", "0.0.0.0"}).err, HasSubstr("--token"));
   EXPECT_THAT(get(port, "/api/jobs"), HasSubstr("there is no such folder yet"));
   server.signal(SIGINT);
   EXPECT_EQ(server.wait().exit_code, 0);
+}
+
+TEST_F(Outputs, TheDashboardListensOnEveryNameOfLoopback) {
+  write("token", "a-token-of-this-test-0123456789\n");
+  fs::permissions(folder() / "token", fs::perms::owner_read);
+  for (const auto& [host, shown] : std::vector<std::pair<std::string, std::string>>{
+           {"::1", "[::1]"}, {"127.0.0.1", "127.0.0.1"}, {"localhost", "localhost"}}) {
+    std::vector<std::string> arguments{"dashboard", "--host", host};
+    if (host != "127.0.0.1") arguments.insert(arguments.end(), {"--token", "token"});
+    Command server(folder(), arguments);
+    const std::string begin = "listening on http://" + shown + ":";
+    for (const Deadline end = Deadline::in(kPatience_s); !end.passed(); pause_for(0.02))
+      if (server.out_so_far().find(begin) != std::string::npos) break;
+    server.signal(SIGINT);
+    const Result result = server.wait();
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_THAT(result.out, HasSubstr(begin));
+    EXPECT_EQ(result.err, "") << "loopback needs no encryption";
+  }
 }
 
 /// The cost of watching 50 jobs that each end an epoch a second, with 20 pages open. The limit has
@@ -181,10 +201,13 @@ TEST_F(Outputs, AJobServesItsNumbersAndItsPage) {
                            "lambdaml_job_cost_dollars{", "lambdaml_job_left_seconds{",
                            "metric=\"train_loss\"}", "lambdaml_job_failed_attempts_total{"})
     EXPECT_THAT(text, HasSubstr(name));
+  RawConnection foreign(port, "GET /metrics HTTP/1.1\r\nHost: a.example\r\n\r\n");
+  EXPECT_EQ(foreign.status(), "403");
   EXPECT_THAT(get(page, "/"), HasSubstr("LambdaML dashboard"));
   EXPECT_EQ(parse_json(get(page, "/api/jobs"))["rows"][0]["state"], "running");
   const Result taken = lambdaml({"train", "--data", "train.libsvm", "--metrics-port",
                                  std::to_string(port), "--output", "other"});
+  EXPECT_THAT(taken.err, HasSubstr(": the port is in use; give another"));
   EXPECT_EQ(taken.exit_code, 2) << taken.err;
   EXPECT_FALSE(fs::exists(folder() / "other"));
   EXPECT_EQ(lambdaml({"stop", "runs/job"}).exit_code, 0);

@@ -341,9 +341,10 @@ class Dashboard::Server {
 };
 
 Dashboard::Dashboard(const Settings& settings) {
-  if (!settings.host.empty() && settings.token.empty())
+  if (settings.token.empty() && !settings.host.empty() && settings.host != "127.0.0.1")
     fail(Code::invalid_argument,
-         "--host {}: other users could read and stop the jobs; give it a --token too",
+         "--host {}: give it a --token too: without one a dashboard serves this user alone, at "
+         "127.0.0.1",
          settings.host);
   server_ = std::make_unique<Server>(settings);
 }

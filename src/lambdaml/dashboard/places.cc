@@ -37,7 +37,9 @@ void find_in_folder(const fs::path& folder, Found& found) {
   }
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
-    found.note = fmt::format("{}: there is no such folder yet", utf8_path(folder.string()));
+    found.note = fmt::format("{}: {}", utf8_path(folder.string()),
+                             fs::exists(folder, error) ? "it is no folder, run or search"
+                                                       : "there is no such folder yet");
     return;
   }
   for (const auto& entry : fs::directory_iterator(folder, error))

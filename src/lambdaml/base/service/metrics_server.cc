@@ -13,6 +13,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/service/host_name.h"
 
 namespace lambdaml {
 namespace {
@@ -26,7 +27,7 @@ using boost::system::error_code;
 
 struct MetricsServer::Parts {
   Parts(const std::string& host, std::uint16_t port, std::function<MetricsText()> text)
-      : page(std::move(text)), acceptor(loop), pause(loop) {
+      : page(std::move(text)), own_names_only(is_loopback(host)), acceptor(loop), pause(loop) {
     const tcp::endpoint place =
         tcp::resolver(loop).resolve(host, std::to_string(port), tcp::resolver::passive)->endpoint();
     acceptor.open(place.protocol());
@@ -55,6 +56,7 @@ struct MetricsServer::Parts {
   void accept();
 
   const std::function<MetricsText()> page;
+  const bool own_names_only;  ///< whose requests are answered
   asio::io_context loop{1};
   tcp::acceptor acceptor;
   asio::steady_timer pause;
@@ -65,8 +67,7 @@ struct MetricsServer::Parts {
 /// One connection with one request. Pending handlers keep it alive.
 class MetricsServer::Parts::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(tcp::socket socket, const std::function<MetricsText()>& page)
-      : stream_(std::move(socket)), page_(page) {
+  Session(tcp::socket socket, const Parts& server) : stream_(std::move(socket)), server_(server) {
     parser_.header_limit(kLongestHead);
     parser_.body_limit(0);
   }
@@ -89,14 +90,18 @@ class MetricsServer::Parts::Session : public std::enable_shared_from_this<Sessio
     const bool is_known = question.target() == "/metrics";
     const bool is_get = question.method() == beast::http::verb::get;
     answer_.version(11);
-    answer_.result(!is_get    ? beast::http::status::method_not_allowed
+    const auto host = question[beast::http::field::host];
+    const bool is_foreign =
+        server_.own_names_only && !host.empty() && !names_loopback({host.data(), host.size()});
+    answer_.result(is_foreign ? beast::http::status::forbidden
+                   : !is_get  ? beast::http::status::method_not_allowed
                    : is_known ? beast::http::status::ok
                               : beast::http::status::not_found);
     const auto accept = question[beast::http::field::accept];
     const auto format = MetricsText::format_for({accept.data(), accept.size()});
     answer_.set(beast::http::field::content_type, MetricsText::content_type(format));
     answer_.keep_alive(false);
-    if (is_get && is_known) answer_.body() = page_().text(format);
+    if (answer_.result() == beast::http::status::ok) answer_.body() = server_.page().text(format);
     answer_.prepare_payload();
     stream_.expires_after(kPatience);
     beast::http::async_write(stream_, answer_,
@@ -110,7 +115,7 @@ class MetricsServer::Parts::Session : public std::enable_shared_from_this<Sessio
   beast::flat_buffer buffer_{kLongestHead};
   beast::http::request_parser<beast::http::string_body> parser_;
   beast::http::response<beast::http::string_body> answer_;
-  const std::function<MetricsText()>& page_;
+  const Parts& server_;
 };
 
 void MetricsServer::Parts::accept() {
@@ -127,7 +132,7 @@ void MetricsServer::Parts::accept() {
       if (const auto oldest = sessions.front().lock()) oldest->close();
       sessions.pop_front();
     }
-    const auto session = std::make_shared<Session>(std::move(socket), page);
+    const auto session = std::make_shared<Session>(std::move(socket), *this);
     sessions.push_back(session);
     session->serve();
     accept();
@@ -138,10 +143,16 @@ MetricsServer::MetricsServer(const std::string& host, std::uint16_t port,
                              std::function<MetricsText()> page) {
   try {
     parts_ = std::make_unique<Parts>(host, port, std::move(page));
-  } catch (const std::exception& error) {
-    fail(Code::already_exists,
-         "metrics on {}:{}: the port is in use, or the host is not this one ({})", host, port,
-         error.what());
+  } catch (const boost::system::system_error& error) {
+    const std::string what = "metrics on " + with_port(host, port);
+    if (error.code() == asio::error::address_in_use)
+      fail(Code::already_exists, "{}: the port is in use; give another", what);
+    if (error.code() == asio::error::access_denied)
+      fail(Code::permission_denied, "{}: only root may use this port; give another", what);
+    if (error.code() == asio::error::no_descriptors)
+      fail(Code::resource_exhausted, "{}: {}", what, error.code().message());
+    fail(Code::invalid_argument, "{}: the host is not this machine ({})", what,
+         error.code().message());
   }
 }
 

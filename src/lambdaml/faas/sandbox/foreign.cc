@@ -13,6 +13,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/service/host_name.h"
 #include "lambdaml/faas/sandbox/peer.h"
 
 namespace lambdaml::faas::sandbox {
@@ -32,14 +33,6 @@ HttpReply refusal(int status, std::string_view type, std::string_view message) {
 
 bool is_same(std::string_view a, std::string_view b) {
   return boost::beast::iequals({a.data(), a.size()}, {b.data(), b.size()});
-}
-
-/// The header Host without its port: a tunnel may use another port.
-bool is_own_name(std::string_view host) {
-  const std::size_t bracket = host.find(']');
-  const std::string_view name = bracket != std::string_view::npos ? host.substr(0, bracket + 1)
-                                                                  : host.substr(0, host.find(':'));
-  return name == "127.0.0.1" || name == "[::1]" || is_same(name, "localhost");
 }
 
 /// Whether a header Origin or Sec-Fetch-Site is that of a page of this server, or of an address
@@ -82,7 +75,7 @@ std::optional<HttpReply> refuse_foreign(const HttpRequest& head, const Clients& 
     }
     if (!is_same(name, "Host")) continue;
     if (++hosts > 1) return no_request("two headers Host");
-    if (!clients.all_users && !is_own_name(value))
+    if (!clients.all_users && !names_loopback(value))
       return refusal(403, "AccessDeniedException",
                      "The header Host must be 127.0.0.1 or localhost.");
   }
