@@ -86,7 +86,7 @@ deb: build ## make Debian packages in build/release/packages
 
 pictures: build ## record the terminal session of the README
 	@packages/install.sh pictures
-	@script -qec 'termtosvg docs/pictures/terminal.svg -g 110x26 -m 40 -M 2000 -D 6000 -t gjm8 \
+	@script -qec 'termtosvg docs/pictures/terminal.svg -g 92x26 -m 40 -M 2000 -D 6000 -t gjm8 \
 	  -c "bash docs/pictures/session.sh $(abspath $(BIN))"' /dev/null </dev/null
 
 screenshots: build ## make the pictures of the report, a search and the dashboard
