@@ -19,6 +19,10 @@ void write_output(const std::string& place, Bytes bytes) {
   const Uri uri = Uri::parse(place);
   const std::optional<fs::path> path = storage::local_file(uri);
   if (!path) {
+    if (uri.name().empty())
+      fail(Code::invalid_argument,
+           "writing {}: it is a store: give what is written a name, as {}/NAME", uri.display(),
+           uri.display());
     const storage::Object object = storage::open_object(uri);
     return object.store->save(object.key, bytes);
   }

@@ -131,6 +131,12 @@ TEST_F(Outputs, TheDashboardSaysWhatIsWrongInOneLine) {
   EXPECT_THAT(get(port, "/api/jobs"), HasSubstr("there is no such folder yet"));
   server.signal(SIGINT);
   EXPECT_EQ(server.wait().exit_code, 0);
+  write("file.txt", "");
+  Command of_a_file(folder(), {"dashboard", "file.txt"});
+  EXPECT_THAT(get(port_after("listening on ", [&] { return of_a_file.out_so_far(); }), "/api/jobs"),
+              HasSubstr("it is no folder, run or search"));
+  of_a_file.signal(SIGINT);
+  EXPECT_EQ(of_a_file.wait().exit_code, 0);
 }
 
 TEST_F(Outputs, TheDashboardListensOnEveryNameOfLoopback) {

@@ -122,7 +122,7 @@ TEST_F(Report, RefusesWhatItCannotShow) {
            {{"run", "--data", "bad.libsvm"}, "bad.libsvm"},
            {{search, "--trace", "t.json"}, "it is a search, and a trace is of one run"},
            {{"run", "-o", "-", "--trace", "-"}, "are both standard output"},
-           {{"run", "-o", "s3://bucket/"}, "s3://bucket"}}) {
+           {{"run", "-o", "s3://bucket/"}, "as s3://bucket/NAME"}}) {
     std::vector<std::string> all{"report"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     const Result result = lambdaml(all);
