@@ -31,7 +31,8 @@ def finish(job: _lambdaml.Job) -> Any:
 class Work:
     """What a run and a search have in common: both are done by the engine while others wait.
 
-    A subclass has `_take_event(event, calls)` and `_take_end()`, which sets `_over` or `_error`.
+    A subclass has `_take_event(event)` and `_take_end()`, which sets `_over` or `_error`. Whoever asks for the state
+    takes in events; callbacks are called by `wait()` alone, which finds what they are to be told in `_uncalled`.
     """
 
     _display: Any
@@ -42,6 +43,7 @@ class Work:
         self._error: Optional[Exception] = None
         self._stopped = False
         self._over = job is None
+        self._uncalled: list[dict[str, Any]] = []
 
     def wait(self: _Self, timeout: Optional[float] = None) -> _Self:
         """Waits for the end and returns this object.
@@ -70,9 +72,10 @@ class Work:
         end = None if timeout is None else time.monotonic() + timeout
         with self._waiting:
             try:
+                self._call_back()
                 while not self._finished():
                     left = SLICE if end is None else max(0.0, min(SLICE, end - time.monotonic()))
-                    self._take(self._job.wait(left))
+                    self._take(self._job.wait(left), calls=True)
                     if left == 0 and not self._finished():
                         return self
             except BaseException:
@@ -84,7 +87,7 @@ class Work:
         return self
 
     def stop(self: _Self) -> _Self:
-        """Stops the work, which can be resumed, and waits for its end.
+        """Stops the work, which can be resumed, and waits for its end. Callbacks are called no more.
 
         Returns
         -------
@@ -96,7 +99,8 @@ class Work:
         self._job.cancel()
         with self._waiting:
             while not self._finished():
-                self._take(self._job.wait(SLICE), calls=False)
+                self._take(self._job.wait(SLICE))
+            self._uncalled.clear()
         return self
 
     def _finished(self) -> bool:
@@ -110,13 +114,14 @@ class Work:
             return True
         try:
             if not self._finished():
-                self._take(self._job.wait(0), calls=False)
+                self._take(self._job.wait(0))
             return not self._finished()
         finally:
             self._waiting.release()
 
     def _end_job(self) -> None:
         """Stops the work on the way out of an exception, which a second interrupt does not end."""
+        self._uncalled.clear()
         if self._job is None or self._finished():
             return
         self._stopped = True
@@ -124,24 +129,35 @@ class Work:
         while not self._job.ended:
             self._job.wait(SLICE)
         try:
-            self._take([], calls=False)
+            self._take([])
         except BaseException:  # the exception that is under way says more
             pass
+        self._uncalled.clear()
 
-    def _take(self, events: list[str], calls: bool = True) -> None:
-        """Takes in what the engine reports, and the end."""
+    def _take(self, events: list[str], calls: bool = False) -> None:
+        """Takes in what the engine reports, and the end; the callbacks are told of it before that, or later."""
         assert self._job is not None
-        for text in events:
-            self._take_event(json.loads(text), calls)
-        if not self._job.ended:
+        is_end = self._job.ended
+        for text in [*events, *(self._job.wait(0) if is_end else ())]:
+            self._take_event(json.loads(text))
+        if calls:
+            self._call_back()
+        if self._finished():  # a callback has waited for the end
+            return
+        if not is_end:
             self._display.draw(self)
             return
-        for text in self._job.wait(0):
-            self._take_event(json.loads(text), calls=False)
         self._take_end()
         self._display.end(self)
 
-    def _take_event(self, event: dict[str, Any], calls: bool) -> None:
+    def _call_back(self) -> None:
+        while self._uncalled:
+            self._call(self._uncalled.pop(0))
+
+    def _call(self, metrics: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _take_event(self, event: dict[str, Any]) -> None:
         raise NotImplementedError
 
     def _take_end(self) -> None:

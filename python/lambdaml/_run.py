@@ -46,8 +46,9 @@ def train(
     start : bool
         Return at once; ``run.wait()`` waits for the end.
     callbacks : callable or sequence of callables
-        Called with the metrics of each epoch, a dict. The job is stopped if one returns true; it can be
-        resumed.
+        Called with the metrics of each epoch, a dict, in order, by the thread that waits: with ``start`` by
+        ``run.wait()``, at its beginning for the epochs that are done. The job is stopped if one returns true; it can be
+        resumed. An epoch that ends while a callback runs is told of afterwards.
     progress : bool, optional
         Whether to show a bar of progress; by default where there is somebody to see it: in a terminal
         and in a notebook.
@@ -250,7 +251,7 @@ class Run(Work):
     # While it runs.
 
     def stop(self) -> Run:
-        """Stops the job, which can be resumed, and waits for its end.
+        """Stops the job, which can be resumed, and waits for its end. Callbacks are called no more.
 
         Returns
         -------
@@ -315,7 +316,7 @@ class Run(Work):
             for line in self.summary.get("warnings", ()) if self._warns else ():
                 warn(with_arguments(line), ConvergenceWarning)
 
-    def _take_event(self, event: dict[str, Any], calls: bool) -> None:
+    def _take_event(self, event: dict[str, Any]) -> None:
         kind = event.pop("event")
         if kind == "start":
             self.start = event
@@ -325,8 +326,8 @@ class Run(Work):
             metrics = {"epoch": event["epoch"], **event["metrics"]}
             self.epochs.append(metrics)
             self._timeline.append((time.monotonic() - self._started, event["epoch"]))
-            if calls:
-                self._call(metrics)
+            if self._callbacks:
+                self._uncalled.append(metrics)
         elif kind == "tick":
             self.tick = event
         elif kind == "worker_failed":

@@ -251,7 +251,7 @@ class Search(Work):
         search = Search(job, progress=progress, saved=self._saved, folder=self.folder)
         return search if start else search.wait()
 
-    def _take_event(self, event: dict[str, Any], calls: bool) -> None:
+    def _take_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "start":
             self.start = event
             self.folder, self.metric = event["folder"], event["metric"]

@@ -129,6 +129,40 @@ def test_a_callback_stops_the_job():
     assert 3 <= len(run.epochs) < ENDLESS["epochs"]
 
 
+def test_callbacks_are_told_of_every_epoch():
+    options = {"optim": "grad_avg", "workers": 1, "epochs": 10, "progress": False}
+    seen = []
+
+    def slow(metrics):
+        seen.append(metrics["epoch"])
+        time.sleep(0.1)  # in which the other epochs are done
+
+    lambdaml.train(data=rows(), callbacks=slow, **options)
+    assert seen == list(range(1, 11))
+    # Of a job that has been started, by wait(), whatever has asked for its state.
+    seen = []
+    run = lambdaml.train(data=rows(), callbacks=lambda m: seen.append(m["epoch"]), start=True, **options)
+    while run.status == "running":
+        repr(run)
+    assert seen == []
+    run.wait()
+    run.wait()
+    assert seen == list(range(1, 11))
+
+
+def test_a_callback_stops_a_job_that_is_watched():
+    run = lambdaml.train(data=rows(), callbacks=lambda m: m["epoch"] == 3, start=True, valid_ratio=0, **ENDLESS)
+    while len(run.epochs) < 5:
+        assert run.status == "running"
+    assert run.wait().status == "stopped"
+    # One that stops the job itself is called no more.
+    runs, seen = [], []
+    callback = lambda m: seen.append(m) or runs[0].stop()
+    runs.append(lambdaml.train(data=rows(), callbacks=callback, start=True, **ENDLESS))
+    assert runs[0].wait().status == "stopped"
+    assert len(seen) == 1
+
+
 def test_resume_continues_a_stopped_job():
     X, y = rows()
     # Epochs of several milliseconds: the job is stopped within the first ones.
