@@ -127,20 +127,11 @@ def resume(
     -------
     Run
     """
-    called = _callbacks_of(callbacks)
-    folder = run._known_folder() if isinstance(run, Run) else os.fspath(run)
-    data, place = _place(data, "")
-    test_data, test_place = _place(test_data, "")
-    if place or test_place:
-        raise InvalidArgument("a run is resumed with its own data: give those that are in memory, or none")
-    engine_job = _lambdaml.resume(
-        folder,
-        _options.pairs(options),
-        data=None if data is None else data._engine,
-        test=None if test_data is None else test_data._engine,
+    if not isinstance(run, Run):
+        run = Run(None, folder=os.fspath(run))
+    return run.resume(
+        data=data, test_data=test_data, start=start, callbacks=callbacks, progress=progress, **options
     )
-    out = Run(engine_job, data=data, test_data=test_data, callbacks=called, progress=progress, folder=folder)
-    return out if start else out.wait()
 
 
 def _callbacks_of(callbacks: Callbacks) -> list[Callback]:
@@ -263,26 +254,53 @@ class Run(Work):
             return self
         return super().stop()
 
-    def resume(self, *, start: bool = False, progress: Optional[bool] = None, **options: Any) -> Run:
-        """Continues the run if it was stopped: :func:`resume` with its data.
+    def resume(
+        self,
+        *,
+        data: Union[Dataset, Stream, Rows, None] = None,
+        test_data: Union[Dataset, Stream, Rows, None] = None,
+        start: bool = False,
+        callbacks: Callbacks = (),
+        progress: Optional[bool] = None,
+        **options: Any,
+    ) -> Run:
+        """Continues the run from its last checkpoint if it was stopped.
 
         Parameters
         ----------
+        data, test_data : Dataset or data, optional
+            As of :func:`resume`; by default those that this object was made with.
         start : bool
             Return at once; ``run.wait()`` waits for the end.
+        callbacks : callable or sequence of callables
+            Called with the metrics of each epoch, as for :func:`train`.
         progress : bool, optional
             Whether to show a bar of progress.
         **options
-            As of :func:`resume`: ``callbacks`` and options of the job that may be changed.
+            Options of the job that may be changed, as of :func:`resume`.
 
         Returns
         -------
         Run
             Another one, of the same folder.
         """
-        return resume(
-            self, data=self._data, test_data=self._test_data, start=start, progress=progress, **options
+        called = _callbacks_of(callbacks)
+        folder = self._known_folder()
+        data, place = _place(self._data if data is None else data, "")
+        test_data, test_place = _place(self._test_data if test_data is None else test_data, "")
+        if place or test_place:
+            raise InvalidArgument("a run is resumed with its own data: give those that are in memory, or none")
+        for name, given in (("data", data), ("test_data", test_data)):
+            if given is None and _was_in_memory(folder, name):
+                raise InvalidArgument(f"the {name} of the run were in memory: give the same again, by {name}=")
+        engine_job = _lambdaml.resume(
+            folder,
+            _options.pairs(options),
+            data=None if data is None else data._engine,
+            test=None if test_data is None else test_data._engine,
         )
+        out = Run(engine_job, data=data, test_data=test_data, callbacks=called, progress=progress, folder=folder)
+        return out if start else out.wait()
 
     @property
     def status(self) -> str:
@@ -445,6 +463,15 @@ class Run(Work):
             if value is not None
         )
         return f"<table>{cells}</table>"
+
+
+def _was_in_memory(folder: str, option: str) -> bool:
+    """Whether the run's job had such data in memory."""
+    path = os.path.join(folder, "job.yaml")
+    if not os.path.exists(path):  # the engine says so
+        return False
+    with open(path, encoding="utf-8") as lines:
+        return any(line.startswith(f'{option}: "memory://') for line in lines)
 
 
 def _shown(value: Any) -> str:

@@ -154,26 +154,41 @@ class TorchRun(Run):
         self.module, self._loss, self._optimizer = module, loss, optimizer
         self._exported_to = folder
 
-    def resume(self, *, start: bool = False, progress: Optional[bool] = None, **options: Any) -> TorchRun:
-        """Continues the run if it was stopped: :func:`lambdaml.resume` with its data and module.
+    def resume(
+        self,
+        *,
+        data: Any = None,
+        test_data: Any = None,
+        start: bool = False,
+        callbacks: Callbacks = (),
+        progress: Optional[bool] = None,
+        **options: Any,
+    ) -> TorchRun:
+        """Continues the run if it was stopped, with its data and module, which has the trained weights at the end.
 
         Parameters
         ----------
+        data, test_data : None
+            The run has its data.
         start : bool
             Return at once; ``run.wait()`` waits for the end.
+        callbacks : callable or sequence of callables
+            Called with the metrics of each epoch, as for :func:`lambdaml.train`.
         progress : bool, optional
             Whether to show a bar of progress.
         **options
-            As of :func:`lambdaml.resume`: ``callbacks`` and options of the job that may be changed.
+            Options of the job that may be changed, as of :func:`lambdaml.resume`.
 
         Returns
         -------
         TorchRun
             Another one, of the same folder.
         """
+        if data is not None or test_data is not None:
+            raise InvalidArgument("a run of lambdaml.torch is resumed with its own data: give none")
         if not os.path.exists(self._exported_to):
             raise InvalidArgument("the run is done: train its module again, which has the trained weights")
-        again = super().resume(start=True, progress=False, **options)
+        again = super().resume(start=True, callbacks=callbacks, progress=False, **options)
         out = TorchRun(
             again._job,
             data=self._data,

@@ -225,6 +225,17 @@ def test_a_stopped_run_goes_on_with_its_module(capsys):
         assert torch.equal(value, module.state_dict()[name])
 
 
+def test_resume_of_the_package_loads_the_weights_too():
+    X, y = blobs()
+    module = net()
+    run = lambdaml.torch.train(module, (X, y), epochs=40, callbacks=lambda metrics: metrics["epoch"] == 3, **OPTIONS)
+    assert run.status == "stopped"
+    with pytest.raises(ValueError, match="with its own data: give none"):
+        lambdaml.resume(run, data=(X, y))
+    done = lambdaml.resume(run)
+    assert isinstance(done, lambdaml.torch.TorchRun) and accuracy(module, X, y) > 0.9
+
+
 def test_traced_modules_are_taken_and_their_weights_loaded():
     X, y = blobs()
     traced = torch.jit.trace(net(), X)

@@ -177,6 +177,17 @@ def test_resume_continues_a_stopped_job():
     assert done.model["weight"].tobytes() == whole.model["weight"].tobytes()
 
 
+def test_resume_is_given_data_that_were_in_memory():
+    options = {"optim": "grad_avg", "workers": 1, "epochs": 400, "batch_size": 50}
+    run = lambdaml.train(data=rows(), test_data=rows(50), callbacks=lambda m: True, **options)
+    opened = lambdaml.Run.open(run.folder)
+    with pytest.raises(ValueError, match="^the data of the run were in memory: give the same again, by data=$"):
+        lambdaml.resume(run.folder)
+    with pytest.raises(ValueError, match="by test_data=$"):
+        opened.resume(data=rows())
+    assert opened.resume(data=rows(), test_data=rows(50)).status == "done"
+
+
 def test_an_error_of_a_callback_ends_the_job():
     def broken(metrics):
         raise KeyError("mine")
