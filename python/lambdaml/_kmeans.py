@@ -13,7 +13,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
 from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
-from ._rows import engine_dataset
+from ._rows import engine_dataset, far_means, shifted
 from ._types import Column, Rows
 
 
@@ -70,6 +70,8 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     labels_: numpy.ndarray
     inertia_: float
     n_iter_: int
+    # What is subtracted before distances are computed, where columns are far from 0.
+    _means: Optional[numpy.ndarray] = None
 
     @keeps_parameters
     def __init__(
@@ -116,6 +118,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         n_init = 1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init")
         if begin is not None and n_init > 1:
             raise ValueError(f"n_init must be 1 with an array as init, not {n_init}")
+        self._means = far_means(X)
         self.cluster_centers_, summary = self._moved(
             X,
             weights,
@@ -167,6 +170,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         X = validated(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=is_first)
         weights = checked_weights(sample_weight, X)
         if is_first:
+            self._means = far_means(X)
             self.cluster_centers_ = numpy.asarray(self._begin(X, least=1))
             self._counts = numpy.zeros(len(self.cluster_centers_), dtype=numpy.int64)
             self.n_iter_ = 0
@@ -216,20 +220,30 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         self, X: Any, weights: Optional[numpy.ndarray], begin: Optional[numpy.ndarray], **options: Any
     ) -> tuple[numpy.ndarray, dict[str, Any]]:
         """(centers that are trained, from these on if there are some; the job's summary)."""
+        means = self._means_of(X)
         parameters, summary = self._train(
-            engine_dataset(X, weights=weights),
-            start=None if begin is None else begin.ravel(),
+            engine_dataset(shifted(X, means), weights=weights),
+            start=None if begin is None else shifted(begin, means).ravel(),
             model="kmeans",
             clusters=self._positive("n_clusters"),
             **options,
         )
-        return next(iter(parameters.values())).astype(dtype_of(X)), summary
+        centers = next(iter(parameters.values()))
+        return (centers if means is None else centers + means).astype(dtype_of(X)), summary
 
     def _nearest(self, X: Any, weights: Optional[numpy.ndarray] = None) -> tuple[numpy.ndarray, float]:
         """(the nearest center of each row, the sum of the squared distances, times the weights)."""
-        labels, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(dtype_of(X), copy=False))
+        labels, distances = pairwise_distances_argmin_min(*self._near_zero(X))
         squared = distances.astype(numpy.float64) ** 2
         return labels.astype(numpy.int32), float(squared.sum() if weights is None else squared @ weights)
+
+    def _near_zero(self, X: Any) -> tuple[Any, numpy.ndarray]:
+        """(rows, centers), both less the means of columns that are far from 0."""
+        means = self._means_of(X)
+        return shifted(X, means), shifted(self.cluster_centers_, means).astype(dtype_of(X), copy=False)
+
+    def _means_of(self, X: Any) -> Optional[numpy.ndarray]:
+        return None if hasattr(X, "tocsr") else self._means
 
     def _rows(self, X: Rows) -> Any:
         check_is_fitted(self)
@@ -261,7 +275,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         -------
         numpy.ndarray of shape (rows, n_clusters)
         """
-        return euclidean_distances(self._rows(X), self.cluster_centers_)
+        return euclidean_distances(*self._near_zero(self._rows(X)))
 
     def score(self, X: Rows, y: Any = None, sample_weight: Optional[Column] = None) -> float:
         """Minus the inertia of the rows.

@@ -14,7 +14,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
-from ._rows import engine_dataset
+from ._errors import warn
+from ._rows import engine_dataset, far_means, shifted
 from ._types import Column, Rows
 
 _Self = TypeVar("_Self", bound="_Regressor")
@@ -63,6 +64,21 @@ class _Linear(Estimator):
     tol: float
     fit_intercept: bool
     coef_: numpy.ndarray
+    _has_free_intercept = True  # one that is not penalized
+
+    def _means_to_subtract(self, X: Any) -> numpy.ndarray:
+        """Of columns that are far from 0, their means, for which the intercept makes up; else 0."""
+        means = far_means(X)
+        if means is None:
+            return numpy.zeros(X.shape[1])
+        if self.fit_intercept and self._has_free_intercept:
+            return means
+        warn(
+            f"{type(self).__name__}: {numpy.count_nonzero(means)} columns are farther than 100 standard deviations "
+            "from 0, of which float32 keeps few digits: subtract their means before",
+            UserWarning,
+        )
+        return numpy.zeros(X.shape[1])
 
     def _options(self, parameters: int, l2: float = 0.0, l1: float = 0.0) -> dict[str, Any]:
         tol = self._number("tol")
@@ -106,39 +122,45 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         warm_start: bool = False,
         **options: Any,
     ) -> int:
-        before = getattr(self, "classes_", None) if warm_start else None
+        before = getattr(self, "classes_", None) if warm_start else None  # they are set with the weights
         X, y = validated(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric")
         if y.dtype.kind not in _WHOLE:  # which are classes; the check would sort them
             check_classification_targets(y)
         weights = checked_weights(sample_weight, X)
-        self.classes_, codes = class_numbers(y)
-        if len(self.classes_) < 2:
+        classes, codes = class_numbers(y)
+        if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs rows of two classes or more, and y has one class: "
-                f"{self.classes_[0]!r}"
+                f"{classes[0]!r}"
             )
         # Many classes of few rows each could be numbers to predict, which the engine refuses: classes with names are none.
-        names = [f"{number:010d}" for number in range(len(self.classes_))]
+        names = [f"{number:010d}" for number in range(len(classes))]
         if self.class_weight is not None:
-            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            of_class = compute_class_weight(self.class_weight, classes=classes, y=y)
             options["class_weight"] = dict(zip(names, of_class.tolist()))
-        dataset = engine_dataset(X, labels=codes, weights=weights, names=json.dumps({"labels": names}))
+        means = self._means_to_subtract(X)
+        rows = shifted(X, means if means.any() else None)
+        dataset = engine_dataset(rows, labels=codes, weights=weights, names=json.dumps({"labels": names}))
         # The engine's objective is a mean.
         scale = 0.0 if self.C == numpy.inf else 1.0 / (self._number("C", above=0) * _total(X, weights))
         start = None
-        is_same = before is not None and before.dtype == self.classes_.dtype and numpy.array_equal(before, self.classes_)
-        if is_same and self.coef_.shape[1] == X.shape[1]:
-            start = numpy.concatenate([self.coef_.ravel(), self.intercept_.ravel() * bool(self.fit_intercept)])
+        shape = (1 if len(classes) == 2 else len(classes), X.shape[1])
+        is_same = before is not None and before.dtype == classes.dtype and numpy.array_equal(before, classes)
+        if is_same and self.coef_.shape == shape:
+            intercept = (self.intercept_ + self.coef_ @ means) * bool(self.fit_intercept)
+            start = numpy.concatenate([self.coef_.ravel(), intercept.ravel()])
         parameters, summary = self._train(
             dataset,
             model=model,
             start=start,
-            classes=len(self.classes_),
-            **self._options(X.shape[1] * len(self.classes_), l2=l2 * scale, l1=l1 * scale),
+            classes=len(classes),
+            **self._options(X.shape[1] * len(classes), l2=l2 * scale, l1=l1 * scale),
             **options,
         )
-        self.coef_ = parameters["weight"].astype(dtype_of(X))
-        self.intercept_ = parameters["bias"].astype(dtype_of(X))
+        weight = parameters["weight"].astype(numpy.float64)
+        self.classes_ = classes
+        self.coef_ = weight.astype(dtype_of(X))
+        self.intercept_ = (parameters["bias"] - weight @ means).astype(dtype_of(X))
         return summary["epochs"]
 
     def decision_function(self, X: Rows) -> numpy.ndarray:
@@ -370,6 +392,8 @@ class LinearSVC(_Classifier):
         The names of the columns, where X had some.
     """
 
+    _has_free_intercept = False
+
     @keeps_parameters
     def __init__(
         self,
@@ -465,15 +489,18 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
         y = numpy.asarray(y, dtype=numpy.float64)
         # The engine learns float32: without the mean, more of their digits matter.
         mean = float(numpy.average(y, weights=weights)) if self.fit_intercept else 0.0
-        dataset = engine_dataset(X, targets=y - mean, weights=weights)
+        means = self._means_to_subtract(X)
+        dataset = engine_dataset(shifted(X, means if means.any() else None), targets=y - mean, weights=weights)
         start = None
         if self.warm_start and getattr(self, "coef_", numpy.empty(0)).shape == (X.shape[1],):
-            start = numpy.append(self.coef_, self.intercept_ - mean if self.fit_intercept else 0.0)
+            intercept = self.intercept_ + self.coef_ @ means - mean if self.fit_intercept else 0.0
+            start = numpy.append(self.coef_, intercept)
         parameters, summary = self._train(
             dataset, model="linear", start=start, **self._options(X.shape[1], **self._penalties(alpha, _total(X, weights)))
         )
-        self.coef_ = parameters["weight"][0].astype(dtype_of(X))
-        self.intercept_ = float(parameters["bias"][0]) + mean if self.fit_intercept else 0.0
+        weight = parameters["weight"][0].astype(numpy.float64)
+        self.coef_ = weight.astype(dtype_of(X))
+        self.intercept_ = float(parameters["bias"][0] + mean - weight @ means) if self.fit_intercept else 0.0
         self.n_iter_ = summary["epochs"]
         return self
 

@@ -738,3 +738,52 @@ print((peak - before) / (X.nbytes + y.nbytes))
 """
     # The rows in shared memory, once.
     assert 0.9 < float(run_python(code, timeout=300)) < 1.2
+
+
+@pytest.mark.parametrize("dtype", [numpy.float64, numpy.float32])
+def test_columns_far_from_0(dtype):
+    random = numpy.random.default_rng(0)
+    near = numpy.vstack([random.normal(size=(100, 2)) + center for center in ([0, 0], [8, 0], [0, 8])])
+    X = (near + [1e5, 0]).astype(dtype)
+    init = X[[0, 100, 200]]
+    ours, theirs = (cls(3, init=init, n_init=1).fit(X) for cls in (lambdaml.KMeans, sklearn.cluster.KMeans))
+    numpy.testing.assert_array_equal(ours.labels_, theirs.labels_)
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-5)
+    assert -ours.score(X) == pytest.approx(theirs.inertia_, rel=1e-5 if dtype == numpy.float64 else 1e-3)
+    numpy.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-7, atol=1e-5)
+    numpy.testing.assert_array_equal(ours.predict(X), theirs.labels_)
+    numpy.testing.assert_allclose(ours.transform(X), theirs.transform(X), atol=0.02)
+    # Sparse batches have no means that are subtracted.
+    assert ours.partial_fit(sparse.csr_matrix(X)).cluster_centers_[0, 0] == pytest.approx(1e5, rel=1e-4)
+    batches = lambdaml.KMeans(3, init=init).partial_fit(X[::2]).partial_fit(X[1::2])
+    numpy.testing.assert_allclose(batches.cluster_centers_, theirs.cluster_centers_, rtol=1e-5)
+
+    y = near @ [1.0, -2.0] + random.normal(size=300)
+    for ours, theirs in (
+        (lambdaml.Ridge(), sklearn.linear_model.Ridge()),
+        (lambdaml.Lasso(0.1, warm_start=True), sklearn.linear_model.Lasso(0.1)),
+    ):
+        numpy.testing.assert_allclose(ours.fit(X, y).coef_, theirs.fit(X, y).coef_, rtol=1e-3)
+        assert ours.score(X.astype(float), y) == pytest.approx(theirs.score(X.astype(float), y), abs=1e-3)
+    passes = ours.n_iter_
+    assert ours.fit(X, y).n_iter_ < passes  # from the optimum on
+    ours, theirs = lambdaml.LogisticRegression(), sklearn.linear_model.LogisticRegression(tol=1e-8)
+    moved = X - numpy.asarray([1e5, 0], dtype=dtype)
+    numpy.testing.assert_allclose(ours.fit(X, y > 0).coef_, theirs.fit(moved, y > 0).coef_, rtol=1e-3)
+    for model in (lambdaml.LinearSVC(), lambdaml.LogisticRegression(fit_intercept=False)):
+        with pytest.warns(UserWarning, match="1 columns are farther than 100 standard deviations from 0"):
+            model.fit(X, y > 0)
+
+
+def test_a_warm_start_after_a_fit_that_failed():
+    random = numpy.random.default_rng(0)
+    X, y = random.normal(size=(60, 3)), numpy.arange(60) % 2
+    model = lambdaml.LogisticRegression(warm_start=True, C=-1)
+    with pytest.raises(ValueError, match="C must be"):
+        model.fit(X, y)
+    model.set_params(C=1).fit(X, y)
+    # Of three classes and other parameters; the model of two stays as it was.
+    with pytest.raises(ValueError, match="C must be"):
+        model.set_params(C=-1).fit(X, numpy.arange(60) % 3)
+    assert model.predict(X).shape == (60,) and model.classes_.tolist() == [0, 1]
+    assert model.set_params(C=1).fit(X, numpy.arange(60) % 3).coef_.shape == (3, 3)
