@@ -70,8 +70,9 @@ def train(
         that kind, or anything that ``torch.jit.script`` takes and that makes one number for a batch, a mean over its rows,
         or one per row, of the module's output and the target.
     optimizer : str or torch.optim.Optimizer
-        ``"sgd"``, ``"nesterov"``, ``"adam"``, ``"adamw"`` or ``"lars"``; or an optimizer of PyTorch (SGD, Adam, AdamW) with
-        one group of parameters, whose settings are used, and which has the state of the trained one at the end.
+        ``"sgd"``, ``"nesterov"``, ``"adam"``, ``"adamw"`` or ``"lars"``; or an optimizer of PyTorch (SGD, Adam, AdamW)
+        with one group of parameters: all that are learned (``requires_grad_(False)`` freezes others). Its settings are
+        used, not the state that it has already; at the end it has the state of the trained one.
     start : bool
         Return at once; ``run.wait()`` waits for the end.
     callbacks : callable or sequence of callables
@@ -110,9 +111,7 @@ def train(
             chosen.setdefault(name, value)
         exported, names = _exported(module, own_loss)
         if isinstance(optimizer, torch.optim.Optimizer):
-            own = {*module.parameters(), *(own_loss.parameters() if isinstance(own_loss, torch.nn.Module) else ())}
-            if not own.issuperset(optimizer.param_groups[0]["params"]):
-                raise InvalidArgument("optimizer has parameters of another module: make it of the module's parameters()")
+            _require_same_parameters(optimizer, module, own_loss)
         path = os.path.join(folder, "module.pt")
         torch.jit.save(exported, path)
         workers = chosen.get("workers") or 1
@@ -344,6 +343,23 @@ def _optimizer(optimizer: Any) -> dict[str, Any]:
         out.update(adam_beta1=first, adam_beta2=second, adam_epsilon=group["eps"])
         return {"optimizer": name, **out}
     raise InvalidArgument(f"optimizer: the workers have no {type(optimizer).__name__}: use SGD, Adam or AdamW")
+
+
+def _require_same_parameters(optimizer: torch.optim.Optimizer, module: torch.nn.Module, loss: Any) -> None:
+    """Throws if the optimizer has other parameters than those that the workers would train."""
+    own = dict(module.named_parameters())
+    if isinstance(loss, torch.nn.Module):
+        own.update({"loss." + name: parameter for name, parameter in loss.named_parameters()})
+    given = set(optimizer.param_groups[0]["params"])
+    if not given.issubset(own.values()):
+        raise InvalidArgument("optimizer has parameters of another module: make it of the module's parameters()")
+    missing = [name for name, parameter in own.items() if parameter.requires_grad and parameter not in given]
+    if missing:
+        others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise InvalidArgument(
+            f"optimizer lacks the parameter '{missing[0]}'{others}, which would be trained too: requires_grad_(False) "
+            "freezes it"
+        )
 
 
 def _script(what: str, thing: Any) -> Any:

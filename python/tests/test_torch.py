@@ -298,6 +298,8 @@ class Unscriptable(torch.nn.Module):
 
 def test_bad_arguments_are_named():
     X, y = blobs()
+    tuned = net()
+    part = torch.optim.Adam(tuned.out.parameters())
     train = lambda module=None, data=(X, y), **options: lambdaml.torch.train(module or net(), data, **{**OPTIONS, **options})
     for options, text in (
         ({"module": Unscriptable()}, "the module cannot be scripted"),
@@ -310,6 +312,7 @@ def test_bad_arguments_are_named():
         ({"optimizer": torch.optim.Rprop(net().parameters())}, "the workers have no Rprop"),
         ({"optimizer": torch.optim.Adam(net().parameters(), amsgrad=True)}, "amsgrad"),
         ({"optimizer": torch.optim.Adam(net().parameters())}, "parameters of another module"),
+        ({"module": tuned, "optimizer": part}, "lacks the parameter 'hidden.weight' and 3 others.*freezes it"),
         ({"data": X}, "data of the type Tensor"),
         ({"data": (X, y[:5])}, "different numbers of rows: x 200, target 5"),
         ({"data": {"x": X}}, "needs one target"),
@@ -322,3 +325,14 @@ def test_bad_arguments_are_named():
         with pytest.raises(ValueError, match=text):
             train(**options)
     assert not pathlib.Path("runs").exists() or not os.listdir("runs")
+
+
+def test_an_optimizer_of_a_part_trains_that_part():
+    X, y = blobs()
+    module = net()
+    for parameter in [*module.hidden.parameters(), *module.norm.parameters()]:
+        parameter.requires_grad_(False)
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    lambdaml.torch.train(module, (X, y), optimizer=torch.optim.Adam(module.out.parameters()), epochs=1, **OPTIONS)
+    for name, value in module.named_parameters():
+        assert torch.equal(value, before[name]) == (not name.startswith("out"))
