@@ -311,6 +311,10 @@ def _loss(loss: Any) -> tuple[Callable[[Any], Any], dict[str, Any], Any]:
 
 def _target_of(loss: str) -> Callable[[Any], Any]:
     def convert(array: Any) -> Any:
+        if loss == "cross_entropy" and array.dtype.kind == "f":
+            fractions = array[array != array.round()]  # NaN is one, too
+            if fractions.size:
+                raise InvalidArgument(f"the targets of cross_entropy are numbers of classes, and one is {fractions[0]:g}")
         return array.astype("int64" if loss == "cross_entropy" else "float32", copy=False)
 
     return convert
