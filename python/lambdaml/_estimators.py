@@ -128,6 +128,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                     }
                 ),
                 data=dataset,
+                environment=False,  # LAMBDAML_L1=1 would be another objective
             )
             run = Run(job, progress=bool(self.verbose), warns=False).wait()
             parameters = run.model.parameters

@@ -15,8 +15,10 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/job/given.h"
+#include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/unused_options.h"
 #include "lambdaml/predict/quality.h"
 #include "lambdaml/trigger/prediction.h"
 #include "lambdaml/trigger/trigger.h"
@@ -82,13 +84,24 @@ const Dataset* dataset_of(const py::object& object) {
   return object.is_none() ? nullptr : object.cast<const Dataset*>();
 }
 
+/// Those given are all: whoever calls this has said what is to be learned.
+Options options_without_environment(const Options& typed) {
+  Options options = typed;
+  job::require_used(options, typed);
+  job::resolve(options);
+  return options;
+}
+
 std::unique_ptr<Job> train(const std::string& file, const std::optional<std::string>& text,
-                           const Pairs& typed, const py::object& data, const py::object& test) {
+                           const Pairs& typed, const py::object& data, const py::object& test,
+                           bool environment) {
   const AtWork at_work;
   job::Given given{
       .file = file, .text = text, .section = tune::kSection, .typed = job::job_options()};
   parse(given.typed, typed);
-  const Options options = unlocked([&] { return job::options_of(given); });
+  const Options options = unlocked([&] {
+    return environment ? job::options_of(given) : options_without_environment(given.typed);
+  });
   return std::make_unique<Job>(
       [options, memory = in_memory(dataset_of(data), dataset_of(test))](Progress& progress) {
         Events events(progress);
@@ -139,7 +152,8 @@ std::unique_ptr<Job> predict(const std::string& model, const std::string& data,
 
 void add_jobs(py::module_& module) {
   module.def("train", train, py::arg("file"), py::arg("text"), py::arg("typed"),
-             py::arg("data") = py::none(), py::arg("test") = py::none());
+             py::arg("data") = py::none(), py::arg("test") = py::none(),
+             py::arg("environment") = true);
   module.def("resume", resume, py::arg("run"), py::arg("changed"), py::arg("data") = py::none(),
              py::arg("test") = py::none());
   module.def("predict", predict, py::arg("model"), py::arg("data"), py::arg("to"),

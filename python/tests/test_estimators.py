@@ -787,3 +787,15 @@ def test_a_warm_start_after_a_fit_that_failed():
         model.set_params(C=-1).fit(X, numpy.arange(60) % 3)
     assert model.predict(X).shape == (60,) and model.classes_.tolist() == [0, 1]
     assert model.set_params(C=1).fit(X, numpy.arange(60) % 3).coef_.shape == (3, 3)
+
+
+def test_the_environment_does_not_change_the_objective(monkeypatch):
+    random = numpy.random.default_rng(0)
+    X = random.normal(size=(300, 3))
+    y = X[:, 0] > 0.8
+    learn = lambda: (lambdaml.LogisticRegression().fit(X, y).coef_, lambdaml.KMeans(3, init=X[:3]).fit(X).inertia_)
+    coefficients, inertia = learn()
+    for name, value in (("CLASS_WEIGHT", "balanced"), ("STOP_AFTER", "1"), ("TEST_DATA", "/none"), ("PLATFORM", "local")):
+        monkeypatch.setenv("LAMBDAML_" + name, value)
+    numpy.testing.assert_array_equal(learn()[0], coefficients)
+    assert learn()[1] == inertia
