@@ -327,10 +327,13 @@ class Run(Work):
         except Error as error:
             self._error = error
         self._find_folder()
+        if self._error is None:
+            # Those of before a run was resumed, too.
+            kept = self._kept("metrics.jsonl")
+            if len(kept) >= len(self.epochs):
+                self.epochs = kept
         if self.summary is not None:
             self.job_id = self.job_id or self.summary.get("job_id")
-            # Those of before a run was resumed, too.
-            self.epochs = self._kept("metrics.jsonl") or self.epochs
             for line in self.summary.get("warnings", ()) if self._warns else ():
                 warn(with_arguments(line), ConvergenceWarning)
 

@@ -243,6 +243,11 @@ class Search(Work):
         Search
             Another one, of the same folder.
         """
+        for name in settings:
+            if name not in ("budget", "deadline"):
+                raise InvalidArgument(
+                    f"a search is resumed with its own settings, but for budget and deadline, not {name}"
+                )
         if self.folder is None and self._is_running():
             raise Unavailable("the search is still running; stop it first")
         if self.folder is None:

@@ -65,6 +65,8 @@ def test_a_stopped_search_goes_on(capsys):
     search.stop()
     assert search.status == "stopped" and workers_of_this_process() == []
     assert os.path.exists(search._saved._folder)
+    with pytest.raises(ValueError, match="its own settings, but for budget and deadline, not trials$"):
+        search.resume(trials=9)
     again = search.resume(start=True)
     again.wait(0)
     again.stop()

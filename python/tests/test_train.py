@@ -169,7 +169,10 @@ def test_resume_continues_a_stopped_job():
     options = {**ENDLESS, "epochs": 400, "batch_size": 50, "valid_ratio": 0}
     run = lambdaml.train(data=(X, y), callbacks=lambda m: True, **options)
     assert run.status == "stopped"
-    done = run.resume()
+    again = run.resume(callbacks=lambda m: True)
+    # Of a run that is stopped again, too.
+    assert again.status == "stopped" and again.epochs[0]["epoch"] == 1
+    done = again.resume()
     assert done.status == "done"
     # The metrics of all epochs, those before the stop included.
     assert [each["epoch"] for each in done.epochs] == list(range(1, 401)) and len(done.metrics) == 400
