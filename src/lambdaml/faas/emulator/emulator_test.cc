@@ -360,7 +360,7 @@ TEST_F(LambdaServiceTest, ListsVersionsAndEventInvokeConfigs) {
   for (const std::string& refused :
        {versions + "?MaxItems=0", versions + "?MaxItems=10001", configs + "?MaxItems=51"})
     EXPECT_EQ(send("GET", refused).status, 400) << refused;
-  for (const std::string& unknown :
+  for (const std::string unknown :
        {"/2015-03-31/functions/g/versions", "/2019-09-25/functions/g/event-invoke-config/list"})
     EXPECT_EQ(send("GET", unknown).status, 404) << unknown;
 }
