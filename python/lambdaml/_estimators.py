@@ -78,9 +78,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """Sets parameters, as those of all estimators of scikit-learn; an unknown one is answered with the nearest."""
         known = self._get_param_names()
         for name in params:
-            near = difflib.get_close_matches(name, known, 1)
-            if name not in known and near:
-                raise ValueError(f"Invalid parameter '{name}' for estimator {self}: did you mean '{near[0]}'?")
+            if name not in known and "__" not in name:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f": did you mean '{near[0]}'?" if near else f". Valid parameters are: {known!r}."
+                raise ValueError(f"Invalid parameter '{name}' for estimator {type(self).__name__}{hint}")
         return super().set_params(**params)
 
     def _train(

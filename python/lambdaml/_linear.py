@@ -137,7 +137,11 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         names = [f"{number:010d}" for number in range(len(classes))]
         if self.class_weight is not None:
             of_class = compute_class_weight(self.class_weight, classes=classes, y=y)
-            options["class_weight"] = dict(zip(names, of_class.tolist()))
+            if of_class.min() == 0:  # which the engine takes of rows only
+                weights = of_class[codes] if weights is None else of_class[codes] * weights
+                weights = checked_weights(weights, X)
+            else:
+                options["class_weight"] = dict(zip(names, of_class.tolist()))
         means = self._means_to_subtract(X)
         rows = shifted(X, means if means.any() else None)
         dataset = engine_dataset(rows, labels=codes, weights=weights, names=json.dumps({"labels": names}))

@@ -799,3 +799,21 @@ def test_the_environment_does_not_change_the_objective(monkeypatch):
         monkeypatch.setenv("LAMBDAML_" + name, value)
     numpy.testing.assert_array_equal(learn()[0], coefficients)
     assert learn()[1] == inertia
+
+
+def test_classes_without_weight_and_parameters_in_one_line():
+    random = numpy.random.default_rng(0)
+    X, y = random.normal(size=(200, 3)), numpy.arange(200) % 3
+    weights = random.uniform(0.5, 2, 200)
+    ours = lambdaml.LogisticRegression(class_weight={0: 0, 1: 1, 2: 2}).fit(X, y, weights)
+    theirs = sklearn.linear_model.LogisticRegression(solver="newton-cg", class_weight=ours.class_weight, tol=1e-10)
+    theirs.fit(X, y, weights)
+    numpy.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)
+    with pytest.raises(ValueError, match="negative|above 0"):
+        lambdaml.LogisticRegression(class_weight={0: -1, 1: 1, 2: 1}).fit(X, y)
+    with pytest.raises(ValueError, match="zero for all rows"):
+        lambdaml.LogisticRegression(class_weight={0: 0, 1: 0, 2: 0}).fit(X, y)
+    many = {"channel": "redis://" + 60 * "a", "platform": "threads", "max_iter": 333, "tol": 1e-9, "workers": 2}
+    for name in ("alfa", "zzz"):
+        with pytest.raises(ValueError, match=f"^Invalid parameter '{name}' for estimator Ridge[^\\n]*$"):
+            lambdaml.Ridge(**many).set_params(**{name: 1})
