@@ -9,6 +9,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/output.h"
+#include "apps/cli/world_flags.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/programs/command.h"
@@ -26,12 +27,10 @@ using nlohmann::ordered_json;
 using plan::Candidate;
 
 struct PlanFlags {
-  std::string profile = "aws-x86";
+  WorldFlags world;
   std::string optimize = "product";
   std::string out = "plan.yaml";
   std::int64_t most_workers = 256;
-  double seconds_per_row = -1;
-  std::uint64_t rows = 0, features = 0;
   std::optional<OptionFlags> job;
 };
 
@@ -214,24 +213,21 @@ plan::Question question_of(const PlanFlags& flags) {
   flags.job->apply_to(given.typed);
   plan::Question out;
   out.job = job::unresolved_options_of(given);
-  out.profile = sim::Profile::open(flags.profile);
+  out.profile = sim::Profile::open(flags.world.profile);
   out.aim = kAims.at(flags.optimize);
   out.most_workers = flags.most_workers;
   out.deadline_s = out.job.real("deadline");
   out.budget_usd = out.job.real("budget");
   // They are limits of the plan, not of its simulations.
   for (const char* limit : {"deadline", "budget"}) out.job.set(limit, Option::Value(0.0), limit);
-  if (flags.rows > 0) {
-    out.job.set("data", Option::Value(std::string("rows")), "--rows");
-    out.data = plan::stand_in_rows(out.job, flags.rows, flags.features);
-  }
+  out.data = flags.world.stand_in(out.job);
   std::string channel = out.profile.stores.front().name;
   if (out.job.is_set("channel")) {
     channel = plan::store_for_channel(out.profile, out.job.text("channel"));
     out.channels = {channel};
   }
-  out.seconds_per_row = flags.seconds_per_row;
-  if (flags.seconds_per_row < 0) {
+  out.seconds_per_row = flags.world.seconds_per_row;
+  if (out.seconds_per_row < 0) {
     plan::SimulatedWorld world;
     world.profile = out.profile;
     world.channel = channel;
@@ -270,15 +266,7 @@ void add_plan_command(CLI::App& app, Globals& globals) {
       add_command(app, globals, "plan", "find the channel, workers and memory for a job");
   const auto flags = std::make_shared<PlanFlags>();
   flags->job.emplace(*command, job::job_options(), true);
-  CLI::Option* const rows =
-      command->add_option("--rows", flags->rows, "instead of the job's data: so many random rows")
-          ->check(CLI::Range(1, 1'000'000'000));
-  command->add_option("--features", flags->features, "of --rows")
-      ->check(CLI::Range(1, 1'000'000'000))
-      ->needs(rows);
-  command->add_option("--profile", flags->profile,
-                      fmt::format("the world: {}, or a file [{}]",
-                                  join(sim::Profile::built_in(), ", "), flags->profile));
+  flags->world.add_to(*command);
   command
       ->add_option("--optimize", flags->optimize,
                    "what is to be small: time, cost or their product [product]")
@@ -286,10 +274,6 @@ void add_plan_command(CLI::App& app, Globals& globals) {
   command
       ->add_option("--most-workers", flags->most_workers, "workers of the largest candidate [256]")
       ->check(CLI::Range(1, 10000));
-  command
-      ->add_option("--seconds-per-row", flags->seconds_per_row,
-                   "what one processor of a function computes per row [measured here]")
-      ->check(CLI::NonNegativeNumber);
   command->add_option("-o,--out", flags->out, "where the plan goes, as YAML [plan.yaml]");
   command->callback([flags, &globals] { run_plan(*flags, globals); });
 }

@@ -4,6 +4,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/option_flags.h"
+#include "apps/cli/world_flags.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/job/given.h"
@@ -17,12 +18,10 @@ namespace {
 using nlohmann::ordered_json;
 
 struct SimulateFlags {
-  std::string profile = "aws-x86";
+  WorldFlags world;
   std::int64_t seeds = 5;
   std::int64_t scale_to = 0;
-  double seconds_per_row = -1;
   double byte_scale = 1;
-  std::uint64_t rows = 0, features = 0;
   std::optional<OptionFlags> job;
 };
 
@@ -135,18 +134,15 @@ void simulate(const SimulateFlags& flags, const Globals& globals) {
   flags.job->apply_to(given.typed);
   Options options = job::unresolved_options_of(given);
   plan::SimulatedWorld world;
-  world.profile = sim::Profile::open(flags.profile);
+  world.profile = sim::Profile::open(flags.world.profile);
   world.byte_scale = flags.byte_scale;
   world.channel = options.is_set("channel")
                       ? plan::store_for_channel(world.profile, options.text("channel"))
                       : world.profile.stores.front().name;
-  if (flags.rows > 0) {
-    options.set("data", Option::Value(std::string("rows")), "--rows");
-    world.rows = plan::stand_in_rows(options, flags.rows, flags.features);
-  }
+  world.rows = flags.world.stand_in(options);
   options = plan::in_world(options, world);
-  world.seconds_per_row = flags.seconds_per_row;
-  if (flags.seconds_per_row < 0) plan::measure_work(options, world, 3);
+  world.seconds_per_row = flags.world.seconds_per_row;
+  if (world.seconds_per_row < 0) plan::measure_work(options, world, 3);
   ordered_json results = ordered_json::array();
   for (const std::int64_t workers : scale(options.integer("workers"), flags.scale_to)) {
     options.set("workers", Option::Value(workers), "workers");
@@ -169,25 +165,13 @@ void add_simulate_command(CLI::App& app, Globals& globals) {
       add_command(app, globals, "simulate", "what a job would take and cost, in virtual time");
   const auto flags = std::make_shared<SimulateFlags>();
   flags->job.emplace(*command, job::job_options(), true);
-  CLI::Option* const rows =
-      command->add_option("--rows", flags->rows, "instead of the job's data: so many random rows")
-          ->check(CLI::Range(1, 1'000'000'000));
-  command->add_option("--features", flags->features, "of --rows")
-      ->check(CLI::Range(1, 1'000'000'000))
-      ->needs(rows);
-  command->add_option("--profile", flags->profile,
-                      fmt::format("the world: {}, or a file [{}]",
-                                  join(sim::Profile::built_in(), ", "), flags->profile));
+  flags->world.add_to(*command);
   command->add_option("--seeds", flags->seeds, "simulations, for the spread [5]")
       ->check(CLI::Range(1, 10000));
   command
       ->add_option("--scale-to", flags->scale_to,
                    "also simulate with twice as many workers, and so on, up to this number")
       ->check(CLI::Range(1, 10000));
-  command
-      ->add_option("--seconds-per-row", flags->seconds_per_row,
-                   "what one processor of a function computes per row [measured here]")
-      ->check(CLI::NonNegativeNumber);
   command
       ->add_option("--byte-scale", flags->byte_scale,
                    "count bytes as so many times as many: small vectors stand for large ones [1]")
