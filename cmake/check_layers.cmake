@@ -33,7 +33,7 @@ set(below_deploy base tensor aws storage faas)
 set(below_apps ${below_tune} tune ps worker view report dashboard doctor deploy plan sim apps)
 
 # Folders in layers that are no plug-ins: open to whoever may use the layer, or to some folders.
-set(open_folders aws/lambda data/compression data/blocks data/pixels)
+set(open_folders aws/lambda data/compression data/blocks data/pixels data/text)
 set(users_of_faas/sandbox faas/emulator faas/http faas/local faas/testing dashboard/)
 set(users_of_faas/emulator faas/local)
 

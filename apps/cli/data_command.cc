@@ -11,12 +11,11 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/column_notices.h"
 #include "lambdaml/data/registry.h"
-#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
-#include "lambdaml/data/text_columns.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/prediction.h"
 #include "lambdaml/trigger/preparation.h"
@@ -85,8 +84,7 @@ data::Manifest split_here(const SplitArguments& arguments, const Options& format
            flag_of(option.name));
   const data::Dataset dataset = data::read(data::Places::parse(arguments.file), arguments.format,
                                            processors(), nullptr, format_options);
-  data::warn_of_constants(data::Places::parse(arguments.file).display(), dataset);
-  data::warn_of_texts(data::Places::parse(arguments.file).display(), dataset);
+  data::warn_of_columns(data::Places::parse(arguments.file).display(), dataset);
   const auto store = storage::open(Uri::parse(arguments.to));
   return data::split(dataset, parts_of(arguments, job), *store, arguments.as, processors());
 }

@@ -9,7 +9,6 @@
 
 #include "apps/cli/terminal.h"
 
-
 namespace lambdaml::cli {
 namespace {
 

@@ -116,8 +116,8 @@ TEST_P(RequestRates, WorkersAgreeOnWhatARefusalTeaches) {
       "last after %.2f s\n",
       took_s, took_s / allowed_s, bucket.taken(), requests_of(kRounds), bucket.refused(),
       bucket.last_refusal_s());
-  // What a worker counts, and when it sends, depends on the processor time that it gets: pace_test.cc
-  // has the exact bounds, in virtual time.
+  // What a worker counts, and when it sends, depends on the processor time that it gets:
+  // pace_test.cc has the exact bounds, in virtual time.
   EXPECT_LE(took_s, 4 * allowed_s);
   EXPECT_GT(bucket.refused(), 0U);
   EXPECT_LE(bucket.refused(), bucket.taken() / 2);

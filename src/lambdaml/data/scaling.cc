@@ -5,8 +5,6 @@
 #include <variant>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
-#include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 
 namespace lambdaml::data {
@@ -125,39 +123,6 @@ std::map<std::size_t, float> constant_columns(const Dataset& dataset) {
   if (const auto* x = std::get_if<tensor::DenseView>(&dataset.features))
     return constants_of_dense(*x);
   return constants_of_sparse(dataset);
-}
-
-std::optional<std::string> notice_of_constants(const std::string& what, std::uint64_t rows,
-                                               const std::vector<std::string>& columns) {
-  constexpr std::uint64_t kFewRows = 10;
-  constexpr std::size_t kShown = 5;
-  if (columns.empty() || rows < kFewRows) return {};
-  std::string shown;
-  for (std::size_t i = 0; i < std::min(kShown, columns.size()); ++i)
-    shown += (i > 0 ? ", " : "") + columns[i];
-  if (columns.size() > kShown) shown += fmt::format(" and {} more", columns.size() - kShown);
-  return fmt::format(
-      "{}: {} same value in all {} rows, so nothing is learned from {}: {}; remove {}, or check "
-      "how the data were made",
-      what, columns.size() == 1 ? "a column has the" : "columns have the", human_count(rows),
-      columns.size() == 1 ? "it" : "them", shown, columns.size() == 1 ? "it" : "them");
-}
-
-std::optional<std::string> notice_of_constants(const std::string& what, const Dataset& rows) {
-  std::vector<std::string> columns;
-  for (const auto& [column, value] : constant_columns(rows))
-    columns.push_back(column_text(rows.names.get(), column));
-  return notice_of_constants(what, rows.rows(), columns);
-}
-
-void warn_of_constants(const std::string& what, const Dataset& rows) {
-  if (const auto notice = notice_of_constants(what, rows)) log::warn_once(*notice);
-}
-
-std::string column_text(const Names* names, std::size_t column) {
-  if (names != nullptr && column < names->features.size())
-    return fmt::format("'{}'", printable(names->features[column], 60));
-  return fmt::format("feature {}", column + 1);
 }
 
 Dataset scaled(const Dataset& dataset, const Scaling& scaling) {

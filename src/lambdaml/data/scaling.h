@@ -1,10 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <map>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "lambdaml/data/dataset.h"
@@ -35,18 +32,6 @@ bool is_binary(const Dataset& dataset);
 /// that have a value in each row: an index that never occurs is no column there. One pass over the
 /// columns that are constant so far, so usually over a few rows.
 std::map<std::size_t, float> constant_columns(const Dataset& dataset);
-/// What users are told of such columns, given by their texts: one line; nullopt if there are none,
-/// or so few rows that they tell little. Models learn nothing from them, but real sets have such
-/// columns (pixels at the edge of images), so they are no error.
-std::optional<std::string> notice_of_constants(const std::string& what, std::uint64_t rows,
-                                               const std::vector<std::string>& columns);
-/// The same of the columns of these rows. Takes constant_columns().
-std::optional<std::string> notice_of_constants(const std::string& what, const Dataset& rows);
-/// Logs it as a warning.
-void warn_of_constants(const std::string& what, const Dataset& rows);
-/// Name of a column in such a line: a feature's name, or its number, counted from 1.
-std::string column_text(const Names* names, std::size_t column);
-
 /// The rows with scaled columns. Copies the values. Of sparse rows all centers must be 0.
 Dataset scaled(const Dataset& dataset, const Scaling& scaling);
 

@@ -48,20 +48,6 @@ TEST(ConstantColumns, AreThoseOfOneValueInAllRows) {
   EXPECT_THAT(constant_columns(sparse.slice(1, 2)), ElementsAre(std::pair(0, 2), std::pair(2, 7)));
 }
 
-TEST(ConstantColumns, AreNamedInOneLine) {
-  const Names names{.features = {"age", "size"}, .labels = {}};
-  EXPECT_EQ(column_text(&names, 1), "'size'");
-  EXPECT_EQ(column_text(nullptr, 1), "feature 2");
-  EXPECT_EQ(notice_of_constants("FILE", 1000, {}), std::nullopt);
-  EXPECT_EQ(notice_of_constants("FILE", 9, {"'age'"}), std::nullopt);
-  EXPECT_EQ(notice_of_constants("FILE", 1000, {"'age'"}),
-            "FILE: a column has the same value in all 1,000 rows, so nothing is learned from it: "
-            "'age'; remove it, or check how the data were made");
-  EXPECT_EQ(notice_of_constants("FILE", 10, {"a", "b", "c", "d", "e", "f", "g"}),
-            "FILE: columns have the same value in all 10 rows, so nothing is learned from them: a, "
-            "b, c, d, e and 2 more; remove them, or check how the data were made");
-}
-
 TEST(Scaling, ScalesEachColumn) {
   const Dataset rows = scaled(dense(), {{1, 2}, {2, 0.5F}});
   const auto& x = std::get<tensor::DenseView>(rows.features);

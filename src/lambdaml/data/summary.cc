@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "lambdaml/data/column_notices.h"
 #include "lambdaml/data/files.h"
 #include "lambdaml/data/prepared.h"
-#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
-#include "lambdaml/data/text_columns.h"
 #include "lambdaml/tensor/half.h"
 
 namespace lambdaml::data {
@@ -114,8 +113,7 @@ Summary summarize(const Places& places, std::string_view format, std::size_t thr
                   const Options& format_options) {
   Summary out;
   const Dataset dataset = read(places, format, threads, nullptr, format_options);
-  warn_of_constants(places.display(), dataset);
-  warn_of_texts(places.display(), dataset);
+  warn_of_columns(places.display(), dataset);
   out.rows = dataset.rows();
   out.features = dataset.cols();
   out.nonzeros =

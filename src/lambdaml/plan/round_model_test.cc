@@ -44,9 +44,9 @@ TEST(RoundModel, IsNearTheSimulator) {
               "{:.4f} s ({:.4f})",
               store, workers, aggregators, bytes, model.seconds, model.median_s, mean_s(simulated),
               median_s);
-          // The mean of so few rounds has a request that takes seconds, or has none. Where polls are
-          // quick, a long wait makes the next one poll late, so that rounds alternate and the median
-          // lies between two peaks.
+          // The mean of so few rounds has a request that takes seconds, or has none. Where polls
+          // are quick, a long wait makes the next one poll late, so that rounds alternate and the
+          // median lies between two peaks.
           const bool quick = profile.store(store).polling_is_quick;
           EXPECT_NEAR(model.median_s / median_s, 1, quick ? 0.3 : 0.1) << what;
           EXPECT_NEAR(model.gets * n / static_cast<double>(simulated.gets), 1, quick ? 0.15 : 0.1)

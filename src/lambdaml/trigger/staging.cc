@@ -11,8 +11,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/data/align.h"
-#include "lambdaml/data/scaling.h"
-#include "lambdaml/data/text_columns.h"
+#include "lambdaml/data/column_notices.h"
 #include "lambdaml/data/weights.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/state_dict.h"
@@ -140,10 +139,8 @@ class Staging {
         data::read(places, options_.text("format"), processors(), &out_.files, options_);
     throw_if_interrupted();
     require_enough_rows(dataset.rows(), workers_, places);
-    if (auto notice = data::notice_of_constants(places.display(), dataset))
-      out_.notices.push_back(*std::move(notice));
-    if (auto notice = data::notice_of_texts(places.display(), dataset.rows(), dataset.names.get()))
-      out_.notices.push_back(*std::move(notice));
+    for (std::string& notice : data::column_notices(places.display(), dataset))
+      out_.notices.push_back(std::move(notice));
     out_.data =
         data::split(dataset, workers_, *within(control::keys::kData), "shard", processors());
   }

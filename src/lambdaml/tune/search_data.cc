@@ -7,9 +7,8 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/data_record.h"
-#include "lambdaml/data/scaling.h"
+#include "lambdaml/data/column_notices.h"
 #include "lambdaml/data/source.h"
-#include "lambdaml/data/text_columns.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/trigger/preparation.h"
 #include "lambdaml/trigger/reach.h"
@@ -61,8 +60,7 @@ std::string SearchData::place_of(const Options& options, const char* option,
                                         processors(), &files, of_test)
                        : data::read(given, options.text("format"), processors(), &files, options));
     if (kind == "data") {
-      data::warn_of_constants(given.display(), *dataset);
-      data::warn_of_texts(given.display(), *dataset);
+      data::warn_of_columns(given.display(), *dataset);
     }
     // An earlier tuner may have read it for another number of workers: all trials must have the
     // same rows.

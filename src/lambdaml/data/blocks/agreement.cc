@@ -13,8 +13,7 @@
 #include "lambdaml/data/blocks/agreeing.h"
 #include "lambdaml/data/blocks/columns.h"
 #include "lambdaml/data/blocks/findings.h"
-#include "lambdaml/data/scaling.h"
-#include "lambdaml/data/text_columns.h"
+#include "lambdaml/data/column_notices.h"
 
 namespace lambdaml::data {
 

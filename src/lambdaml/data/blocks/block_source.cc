@@ -6,7 +6,7 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/data/compression/compression.h"
-#include "lambdaml/data/text_blocks.h"
+#include "lambdaml/data/text/blocks.h"
 
 namespace lambdaml::data {
 namespace {

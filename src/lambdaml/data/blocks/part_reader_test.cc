@@ -11,8 +11,8 @@
 
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/data/blocks/stored_files.h"
+#include "lambdaml/data/column_notices.h"
 #include "lambdaml/data/rows.h"
-#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/testing/test_util.h"
 #include "lambdaml/storage/storage.h"
@@ -218,7 +218,7 @@ TEST_F(PartReading, ConstantColumnsAreToldInTheOrderOfTheColumns) {
   for (const char* name : {"named.csv", "numbered"}) {
     const Together got = read_together(plan(name, 3, 64), 3);
     ASSERT_EQ(got.agreement.notices.size(), 1U);
-    EXPECT_EQ(got.agreement.notices[0], notice_of_constants(at(name).display(), read(at(name))));
+    EXPECT_EQ(got.agreement.notices[0], column_notices(at(name).display(), read(at(name))).at(0));
   }
 }
 

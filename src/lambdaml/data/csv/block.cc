@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/number.h"
+#include "lambdaml/data/text/number.h"
 
 namespace lambdaml::data::csv {
 namespace {

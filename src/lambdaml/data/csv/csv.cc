@@ -15,7 +15,7 @@
 #include "lambdaml/data/csv/write.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/shared_options.h"
-#include "lambdaml/data/text_blocks.h"
+#include "lambdaml/data/text/blocks.h"
 
 /// Comma-separated values, with any delimiter: a header or none, a column of labels, columns of
 /// numbers, and columns of texts, which become one column of zeros and ones per text.

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "lambdaml/data/dataset.h"
-#include "lambdaml/data/number.h"
+#include "lambdaml/data/text/number.h"
 
 /// Fields of comma-separated values (RFC 4180): a field with a delimiter, a quote or a line end
 /// stands in quotes, and a quote inside is doubled. Blanks around a field do not belong to it.

@@ -6,7 +6,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/csv/columns.h"
 #include "lambdaml/data/csv/sample.h"
-#include "lambdaml/data/text_blocks.h"
+#include "lambdaml/data/text/blocks.h"
 
 namespace lambdaml::data::csv {
 namespace {

@@ -7,7 +7,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/csv/columns.h"
-#include "lambdaml/data/text_blocks.h"
+#include "lambdaml/data/text/blocks.h"
 
 namespace lambdaml::data::csv {
 namespace {

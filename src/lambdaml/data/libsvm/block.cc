@@ -6,7 +6,7 @@
 #include <fmt/core.h>
 
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/number.h"
+#include "lambdaml/data/text/number.h"
 
 namespace lambdaml::data::libsvm {
 namespace {

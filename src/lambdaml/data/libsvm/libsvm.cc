@@ -11,7 +11,7 @@
 #include "lambdaml/data/libsvm/block.h"
 #include "lambdaml/data/libsvm/write.h"
 #include "lambdaml/data/registry.h"
-#include "lambdaml/data/text_blocks.h"
+#include "lambdaml/data/text/blocks.h"
 
 /// LIBSVM text: `label index:value …` per row, indices ascending, from 1 or from 0. Labels are
 /// integers or, if one is not, real targets.

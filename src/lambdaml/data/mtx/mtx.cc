@@ -10,11 +10,11 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
-#include "lambdaml/data/number.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
 #include "lambdaml/data/shared_options.h"
-#include "lambdaml/data/text_blocks.h"
+#include "lambdaml/data/text/blocks.h"
+#include "lambdaml/data/text/number.h"
 
 /// Matrix Market text (Boisvert, Pozo, Remington 1996, NISTIR 5935): a header, comments, sizes,
 /// then `row column value` per entry, from 1, in any order, or all values of an array column by

@@ -76,7 +76,8 @@ class Service {
 
   Address address_;
   std::shared_ptr<Meter> meter_;
-  std::shared_ptr<aws::Pace> pace_ = std::make_shared<aws::Pace>(aws::Pace::Limits{.least_per_s = 50});
+  std::shared_ptr<aws::Pace> pace_ =
+      std::make_shared<aws::Pace>(aws::Pace::Limits{.least_per_s = 50});
   aws::Client client_;
   std::mutex mutex_;
   std::string key_attribute_;

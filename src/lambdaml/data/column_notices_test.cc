@@ -1,10 +1,24 @@
-#include "lambdaml/data/text_columns.h"
+#include "lambdaml/data/column_notices.h"
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
 namespace lambdaml::data {
 namespace {
+
+TEST(ConstantColumns, AreNamedInOneLine) {
+  const Names names{.features = {"age", "size"}, .labels = {}};
+  EXPECT_EQ(column_text(&names, 1), "'size'");
+  EXPECT_EQ(column_text(nullptr, 1), "feature 2");
+  EXPECT_EQ(notice_of_constants("FILE", 1000, {}), std::nullopt);
+  EXPECT_EQ(notice_of_constants("FILE", 9, {"'age'"}), std::nullopt);
+  EXPECT_EQ(notice_of_constants("FILE", 1000, {"'age'"}),
+            "FILE: a column has the same value in all 1,000 rows, so nothing is learned from it: "
+            "'age'; remove it, or check how the data were made");
+  EXPECT_EQ(notice_of_constants("FILE", 10, {"a", "b", "c", "d", "e", "f", "g"}),
+            "FILE: columns have the same value in all 10 rows, so nothing is learned from them: a, "
+            "b, c, d, e and 2 more; remove them, or check how the data were made");
+}
 
 TEST(TextColumns, ThoseWhoseTextsDifferFromRowToRowAreTold) {
   Names names;

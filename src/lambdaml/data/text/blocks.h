@@ -7,7 +7,7 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/number.h"
+#include "lambdaml/data/text/number.h"
 
 /// Cutting a text into pieces that are parsed in parallel; for the layer's text formats.
 namespace lambdaml::data {

@@ -1,4 +1,4 @@
-#include "lambdaml/data/number.h"
+#include "lambdaml/data/text/number.h"
 
 #include <bit>
 #include <cmath>
