@@ -51,9 +51,10 @@ tensor::CsrView<Index> with_values(tensor::CsrView<Index> x, const float* values
 
 }  // namespace
 
-Dataset filled_by_means(const Dataset& dataset, const std::string& what) {
+Dataset filled(const Dataset& dataset, const Options& format_options, const std::string& what) {
   const auto is_unknown = [](float fill) { return std::isnan(fill); };
   if (!dataset.names || std::ranges::none_of(dataset.names->fills, is_unknown)) return dataset;
+  const bool by_zero = format_options.text("missing") == "zero";
   auto names = std::make_shared<Names>(*dataset.names);
   struct Owner {
     Array<float> values;
@@ -77,7 +78,7 @@ Dataset filled_by_means(const Dataset& dataset, const std::string& what) {
       if (counts[c] == 0)
         fail(Code::data_corrupt, "{}: column '{}': every value is missing: remove the column", what,
              printable(names->features[c], 60));
-      names->fills[c] = static_cast<float>(sums[c] / static_cast<double>(counts[c]));
+      names->fills[c] = by_zero ? 0 : static_cast<float>(sums[c] / static_cast<double>(counts[c]));
     }
     owner->values = Array<float>(end_of(x));  // offsets count from the first value of all
     for_stored(x, [&](std::size_t c, std::size_t k) {

@@ -202,7 +202,7 @@ Dataset read_files(const Files& files, const Choice& choice, ReadOptions options
   const Dataset joined = parts.size() == 1
                              ? parts[0]
                              : in_form(concatenate_named(std::move(parts), names), choice.form);
-  return is_of_several ? joined : filled_by_means(joined, options.what);
+  return is_of_several ? joined : filled(joined, options.options, options.what);
 }
 
 Parsed read_file(const Uri& uri, const Choice& choice, const ReadOptions& options, bool note) {
@@ -326,9 +326,9 @@ Dataset read_all(const Learned& model, const Places& places, std::string_view fo
     names.push_back(uri.display());
     if (!known.names) known.names = parts[0].names;
   }
-  return filled_by_means(in_form(concatenate_named(std::move(parts), names),
-                                 choose_format(format, format_options).form),
-                         places.display());
+  return filled(in_form(concatenate_named(std::move(parts), names),
+                        choose_format(format, format_options).form),
+                format_options, places.display());
 }
 
 }  // namespace

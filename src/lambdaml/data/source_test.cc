@@ -302,6 +302,8 @@ TEST_F(Source, ZerosFillAFileThatHasNoValueOfAColumnInAnyOrder) {
   using Rows = std::vector<std::vector<float>>;
   EXPECT_EQ(rows_of("none.csv", "some.csv"), (Rows{{1, 0}, {2, 0}, {3, 4}, {4, 0}}));
   EXPECT_EQ(rows_of("some.csv", "none.csv"), (Rows{{3, 4}, {4, 0}, {1, 0}, {2, 0}}));
+  EXPECT_THAT(error_of([&] { rows_of("none.csv", "none.csv"); }),
+              testing::HasSubstr("column 'b': every value is missing: remove the column"));
 }
 
 TEST_F(Source, WeightsGoWithTheirRows) {

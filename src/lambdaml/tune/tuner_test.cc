@@ -152,13 +152,18 @@ TEST_F(OrdersOfASearch, OfTwoDeliveriesAtOnceOneOrders) {
   EXPECT_TRUE(is_stopped(records_));
 }
 
-TEST_F(OrdersOfASearch, ABeginKeepsAStopOfASearchThatHasBegunMeanwhile) {
-  const Scratch scratch("lambdaml-orders-");
-  std::filesystem::create_directories(scratch.path());
-  const std::filesystem::path data = scratch.path() / "data.libsvm";
+/// The file of 40 rows that it makes there.
+std::filesystem::path data_in(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
   std::string rows;
   for (int i = 0; i < 40; ++i) rows += std::to_string(i % 2) + " 1:" + std::to_string(i) + "\n";
-  write_file(data, as_bytes(rows));
+  write_file(folder / "data.libsvm", as_bytes(rows));
+  return folder / "data.libsvm";
+}
+
+TEST_F(OrdersOfASearch, ABeginKeepsAStopOfASearchThatHasBegunMeanwhile) {
+  const Scratch scratch("lambdaml-orders-");
+  const std::filesystem::path data = data_in(scratch.path());
   Search search;
   read_search_text(
       "data: " + data.string() + "\nworkers: 1\ntune:\n  space:\n    lr: {uniform: [0.1, 1]}\n",
@@ -186,11 +191,7 @@ class Last : public Observer {
 
 TEST_F(OrdersOfASearch, ItsTimeIsThatOfAllTunersAndNoneIsLeftAtItsEnd) {
   const Scratch scratch("lambdaml-wall-");
-  std::filesystem::create_directories(scratch.path());
-  const std::filesystem::path data = scratch.path() / "data.libsvm";
-  std::string rows;
-  for (int i = 0; i < 40; ++i) rows += std::to_string(i % 2) + " 1:" + std::to_string(i) + "\n";
-  write_file(data, as_bytes(rows));
+  const std::filesystem::path data = data_in(scratch.path());
   Search search;
   read_search_text("data: " + data.string() +
                        "\nworkers: 1\nepochs: 50\ntune:\n  strategy: random\n  trials: 2\n  "

@@ -149,9 +149,9 @@ void Table::fill_missing(Names& names) {
     if (options_.names && !options_.names->fills.empty() && known != options_.names->features.end())
       fills[k] =
           options_.names->fills[static_cast<std::size_t>(known - options_.names->features.begin())];
-    else if (options_.is_of_several && layout_.missing == Layout::Missing::mean)
+    else if (options_.is_of_several)
       fills[k] = kUnknownFill;
-    else if (counts[k] == 0 && !options_.is_of_several)  // other files may have values
+    else if (counts[k] == 0)
       fail(Code::data_corrupt, "{}: rows 1 to {}, {}: every value is missing: remove the column",
            options_.what, rows_, layout_.describe(c));
     else if (layout_.missing == Layout::Missing::mean)
