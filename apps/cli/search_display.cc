@@ -89,11 +89,12 @@ std::string SearchDisplay::line(const tune::View& view) const {
   std::string text = fmt::format("trials {}/{}, {} running", view.trials.size() - running,
                                  view.trials_expected, running);
   if (failed > 0) text += fmt::format(", {} failed", failed);
+  text += fmt::format("  ${:.2g}", view.cost_usd);
+  if (view.seconds_left > 0) text += fmt::format("  {} left", human_seconds(view.seconds_left));
+  // Last: what a narrow terminal cuts off.
   if (view.best != nullptr)
     text += fmt::format("  best {} {:.5g} (trial {}: {})", metric_, *view.best->value,
                         view.best->trial, short_text(view.best->parameters));
-  text += fmt::format("  ${:.2g}", view.cost_usd);
-  if (view.seconds_left > 0) text += fmt::format("  {} left", human_seconds(view.seconds_left));
   return text;
 }
 

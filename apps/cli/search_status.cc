@@ -36,6 +36,17 @@ std::string best_of_search(const json& search) {
                      count_at(search, "best_trial"));
 }
 
+std::string best_options_of_search(const json& search) {
+  std::string values;
+  if (search.contains("options"))
+    for (const auto& [name, value] : search["options"].items())
+      values += fmt::format("{}{}={}", values.empty() ? "" : " ", name,
+                            value.is_number_float() ? fmt::format("{:.4g}", value.get<double>())
+                            : value.is_string()     ? value.get<std::string>()
+                                                    : json_text(value));
+  return values;
+}
+
 std::vector<std::string> lines_of_search(const json& search) {
   std::vector<std::string> lines;
   const auto add = [&](const char* name, const std::string& text) {
@@ -48,14 +59,7 @@ std::vector<std::string> lines_of_search(const json& search) {
   add("trials", trials_of_search(search));
   add("epochs", fmt::format("{} of all trials", count_at(search, "search_epochs")));
   add("best", best_of_search(search));
-  std::string values;
-  if (search.contains("options"))
-    for (const auto& [name, value] : search["options"].items())
-      values += fmt::format("{}{}={}", values.empty() ? "" : " ", name,
-                            value.is_number_float() ? fmt::format("{:.4g}", value.get<double>())
-                            : value.is_string()     ? value.get<std::string>()
-                                                    : json_text(value));
-  add("", values);
+  add("", best_options_of_search(search));
   if (search.contains("search_wall_s"))
     add("time", human_seconds(number_at(search, "search_wall_s")));
   else if (search.contains("left_s"))

@@ -15,6 +15,9 @@ std::string dollars_of(const nlohmann::json& known);
 /// what report::search_now() returns, here and below.
 std::string best_of_search(const nlohmann::json& search);
 
+/// What the best trial was given: `lr=0.3119 model=svm`; empty if no trial has a value.
+std::string best_options_of_search(const nlohmann::json& search);
+
 /// How a search stands, for `lambdaml status`.
 std::vector<std::string> lines_of_search(const nlohmann::json& search);
 

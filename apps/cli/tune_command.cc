@@ -7,6 +7,7 @@
 #include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/search_display.h"
+#include "apps/cli/search_status.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
@@ -41,9 +42,8 @@ void print_search(const nlohmann::json& summary) {
                          count("search_epochs"), human_seconds(number_at(summary, "search_wall_s")),
                          number_at(summary, "search_cost_usd")));
   if (summary.contains("best_trial")) {
-    const std::string metric = text_at(summary, "metric");
-    print_line(fmt::format("best      trial {}: {} {:.6g} with {}", count("best_trial"), metric,
-                           number_at(summary, metric.c_str()), json_text(summary["options"])));
+    print_line(fmt::format("best      {}", best_of_search(summary)));
+    print_line(fmt::format("          {}", best_options_of_search(summary)));
     print_line(fmt::format("train it  lambdaml train {}", text_at(summary, "best_yaml")));
     print_line(fmt::format("model     {}", text_at(summary, "model_path")));
   }

@@ -346,6 +346,14 @@ TEST_F(DashboardTest, ShowsWhatTheTrialsOfARunningSearchHaveDoneSoFar) {
   EXPECT_EQ(left["actions"], json::array({"resume"}));
   EXPECT_GT(left["cost_so_far_usd"].get<double>(), 0.25);
   EXPECT_FALSE(left.contains("left_s"));
+
+  lock.emplace(tune::SearchFolder::open(place));
+  trial.begin_again(2);
+  trial.end_epoch(3, 0.5);
+  const json resumed =
+      row("search", [](const json& shown) { return shown.value("search_epochs", 0) == 13; });
+  // The time of the first two epochs of the killed job is not known, nor counted; 7 are left.
+  EXPECT_GT(resumed["left_s"].get<double>(), 20.0 / 11 * 7);
 }
 
 TEST_F(DashboardTest, ShowsAJobThatBeginsAfterThePageWasOpened) {

@@ -63,7 +63,7 @@ class Progress {
   }
 
   /// Adds it to the trial. `epochs` are those to reach. What cannot be read adds nothing.
-  void add_to(tune::TrialView& trial, std::uint64_t epochs) const {
+  void add_to(tune::TrialView& trial, std::uint64_t epochs) {
     const auto folds = static_cast<std::uint64_t>(search_.settings.integer("folds"));
     const std::string job = fmt::format("{}-{:04}", search_.id, trial.trial);
     const std::string run = fmt::format("{:04}-{}", trial.trial, epochs);
@@ -85,6 +85,9 @@ class Progress {
     trial.epoch = std::max(before, done / folds);
   }
 
+  /// Epochs whose time and dollars nothing tells any more: of jobs that were killed and go on.
+  std::uint64_t untold_epochs() const { return untold_epochs_; }
+
  private:
   /// nullopt if its job has not begun. In the run's folder it is seen whether its command runs.
   std::optional<json> status_of(const std::string& job, const std::string& run) const {
@@ -99,10 +102,11 @@ class Progress {
     }
   }
 
-  void add_job(const json& status, std::uint64_t folds, tune::TrialView& trial) const {
+  void add_job(const json& status, std::uint64_t folds, tune::TrialView& trial) {
     ordered_json summary = trial.summary ? *trial.summary : ordered_json::object();
     const json ended = status.value("summary", json::object());
     const bool has_ended = !ended.empty();
+    const std::uint64_t told = trial.epoch;
     for (const char* name : {"model", "optim", "workers"})
       if (status.contains(name)) summary[name] = status[name];
     const json metrics = has_ended ? ended : status.value("metrics", json::object());
@@ -119,6 +123,8 @@ class Progress {
       trial.cost_usd += number_at(ended, "cost_usd");
       trial.wall_s += number_at(ended, "wall_s");
     } else if (state == "running" || state == "interrupted") {
+      const std::uint64_t before = count_at(status, "epochs_before");
+      untold_epochs_ += (before - std::min(before, told)) / folds;
       trial.cost_usd += number_at(status, "cost_so_far_usd");
       trial.wall_s += number_at(status, "elapsed_s");
     }
@@ -128,10 +134,13 @@ class Progress {
   tune::Records& records_;
   const std::optional<fs::path> folder_;
   std::vector<std::string> names_;
+  std::uint64_t untold_epochs_ = 0;
 };
 
-/// Adds how it will end, if the epochs to come take as long and cost as much as those before.
-void add_estimates(std::span<const tune::TrialView> trials, double expected, ordered_json& now) {
+/// Adds how it will end, if the epochs to come take as long and cost as much as those before of
+/// which that is known: all but `untold`.
+void add_estimates(std::span<const tune::TrialView> trials, double expected, std::uint64_t untold,
+                   ordered_json& now) {
   double epochs = 0, seconds = 0, dollars = 0, running = 0;
   for (const tune::TrialView& trial : trials) {
     if (trial.state == "running") ++running;
@@ -140,10 +149,11 @@ void add_estimates(std::span<const tune::TrialView> trials, double expected, ord
     seconds += trial.wall_s;
     dollars += trial.cost_usd;
   }
-  if (text_at(now, "state") == "interrupted" || epochs == 0 || running == 0) return;
+  const double told = epochs - static_cast<double>(untold);
+  if (text_at(now, "state") == "interrupted" || told <= 0 || running == 0) return;
   const double left = std::max(0.0, expected - epochs);
-  now["left_s"] = seconds / epochs * left / running;
-  now["cost_usd_at_end"] = dollars + dollars / epochs * left;
+  now["left_s"] = seconds / told * left / running;
+  now["cost_usd_at_end"] = dollars + dollars / told * left;
 }
 
 }  // namespace
@@ -171,7 +181,7 @@ ordered_json search_now(const std::string& place) {
   const auto strategy = tune::make_strategy(*search);
   const std::vector<tune::Segment> segments = records.segments();
   std::vector<tune::TrialView> trials = tune::trials_of(*strategy, segments);
-  const Progress progress(*search, records, folder);
+  Progress progress(*search, records, folder);
   for (tune::TrialView& trial : trials) {
     const auto segment = std::ranges::find_if(segments, [&](const tune::Segment& one) {
       return one.trial == trial.trial && !one.has_ended();
@@ -184,7 +194,8 @@ ordered_json search_now(const std::string& place) {
   // How long it ran is known at its end.
   for (const char* name : {"search_wall_s", "ended_by"}) now.erase(name);
   now["cost_so_far_usd"] = now["search_cost_usd"];
-  add_estimates(trials, static_cast<double>(strategy->expected_epochs()), now);
+  add_estimates(trials, static_cast<double>(strategy->expected_epochs()), progress.untold_epochs(),
+                now);
   return now;
 }
 

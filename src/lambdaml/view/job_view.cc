@@ -268,6 +268,7 @@ void JobView::add_estimates(ordered_json& status, std::int64_t until_ms) const {
       std::max(0.0, (static_cast<double>(until_ms) - static_cast<double>(begun_ms)) / 1e3);
   status["begun_ms"] = begun_ms;
   status["elapsed_s"] = elapsed_s;
+  status["epochs_before"] = count_at(record, "epochs_done");
   const auto epochs = static_cast<double>(count_at(record, "epochs"));
   const auto before = static_cast<double>(count_at(record, "epochs_done"));
   auto done = static_cast<double>(count_at(status, "metrics_epoch"));

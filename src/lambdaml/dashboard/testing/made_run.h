@@ -25,6 +25,8 @@ class MadeRun {
     channel_->save(control::keys::kJob, {});
   }
 
+  /// As when it is resumed, after so many epochs.
+  void begin_again(std::uint64_t epochs_done) { record_.begin(options_, epochs_done); }
   void end_epoch(std::uint64_t epoch, double loss) {
     folder_.add({epoch, {{"train_loss", loss}, {"compute_s", 0.5}, {"comm_s", 0.5}}});
   }
