@@ -33,6 +33,14 @@ redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
   return &functions;
 }
 
+/// Of what ROLE answers: "slave", the primary's host and port, the state of the link, …
+std::optional<Endpoint> primary_in(const Reply& role) {
+  if (role.list.size() < 3 || role.list[0].text != "slave" || role.list[1].text.empty()) return {};
+  const std::int64_t port = role.list[2].integer;
+  if (port < 1 || port > 65535) return {};
+  return Endpoint{role.list[1].text, static_cast<std::uint16_t>(port)};
+}
+
 /// Empty for what is no text.
 std::string_view text_of(const redisReply& raw) {
   return raw.str == nullptr ? std::string_view() : std::string_view(raw.str, raw.len);
@@ -275,14 +283,19 @@ bool Connection::knows(std::string_view command) {
   });
 }
 
-std::optional<Reply> Connection::cluster_slots() {
+Connection::Place Connection::place() {
   Request request;
   request.add({"CLUSTER", "SLOTS"});
-  return ask(request, [&]() -> std::optional<Reply> {
-    const RawReply raw = next();
+  request.add({"ROLE"});
+  return ask(request, [&] {
+    Place place;
+    const RawReply slots = next();
     // "ERR This instance has cluster support disabled", or what a proxy says.
-    if (raw.is_error() && (is_refusal(raw.text()) || raw.text().starts_with("ERR "))) return {};
-    return checked(raw);
+    if (!slots.is_error() || !(is_refusal(slots.text()) || slots.text().starts_with("ERR ")))
+      place.slots = checked(slots);
+    const RawReply role = next();
+    if (!role.is_error()) place.primary = primary_in(checked(role));
+    return place;
   });
 }
 

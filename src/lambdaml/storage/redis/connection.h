@@ -90,9 +90,16 @@ class Connection {
   /// The next reply, of a command that returns a value or nothing (GET).
   std::optional<Buffer> value();
 
-  /// What CLUSTER SLOTS answers; nullopt of a server that is in no cluster, or that does not let
-  /// this user ask. A trip of its own.
-  std::optional<Reply> cluster_slots();
+  /// What a server says of its place among others.
+  struct Place {
+    /// The answer to CLUSTER SLOTS; nullopt of a server that is in no cluster, or that does not let
+    /// this user ask.
+    std::optional<Reply> slots;
+    /// Of a read-only replica: its primary, if the server names it to this user.
+    std::optional<Endpoint> primary;
+  };
+  /// A trip of its own.
+  Place place();
   /// Whether the server has that command; false if it does not say. A trip of its own.
   bool knows(std::string_view command);
 

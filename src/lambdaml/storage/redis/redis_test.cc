@@ -269,11 +269,13 @@ std::string echo_of(std::string_view request) {
 /// What each connection's first trip asks, and a server alone answers.
 bool is_greeting(std::string_view request) { return request.find("SLOTS") != request.npos; }
 const std::string kAlone = "-ERR This instance has cluster support disabled\r\n";
+const std::string kPrimary = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+const std::string kGreeting = kAlone + kPrimary;
 
 /// A server that answers the trips after the first with these: "#" is the ECHO.
 RawServer::Answer answering(std::vector<std::string> answers) {
   return [answers = std::move(answers), next = std::size_t{0}](std::string_view request) mutable {
-    std::string answer = is_greeting(request) ? kAlone + "#" : answers.at(next++);
+    std::string answer = is_greeting(request) ? kGreeting + "#" : answers.at(next++);
     if (const std::size_t at = answer.find('#'); at != answer.npos)
       answer.replace(at, 1, echo_of(request));
     return answer;
@@ -334,7 +336,7 @@ TEST(RedisReplies, OfOneCommandTooManyGiveNoValues) {
 TEST(RedisReplies, ForWhomMayNotEchoAreCounted) {
   const RawServer server([](std::string_view request) -> std::string {
     const std::string refusal = "-NOPERM this user has no permissions to run 'echo'\r\n";
-    return (is_greeting(request) ? refusal : "$1\r\na\r\n") + refusal;
+    return (is_greeting(request) ? refusal + refusal : "$1\r\na\r\n") + refusal;
   });
   const auto store = open_at(server);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(store->load("key")->text(), "a");
@@ -346,7 +348,7 @@ TEST(RedisReplies, OfAReadOnlyReplicaNameTheRemedyAndEndSoon) {
     ManualClock clock;
     std::atomic<bool> refuses = !was_primary;
     const RawServer server([&](std::string_view request) -> std::string {
-      if (is_greeting(request)) return kAlone + echo_of(request);
+      if (is_greeting(request)) return kGreeting + echo_of(request);
       return (refuses ? refusal : "+OK\r\n") + (refuses ? refusal : ":0\r\n") + echo_of(request);
     });
     const auto store = open_at(server);
@@ -371,7 +373,7 @@ TEST(RedisReplies, OfAReadOnlyReplicaNameTheRemedyAndEndSoon) {
 TEST(RedisReplies, OfAReadOnlyReplicaAreWaitedForBeforeAnyOtherAnswer) {
   const std::string refusal = "-READONLY You can't write against a read only replica.\r\n";
   const RawServer server([&](std::string_view request) -> std::string {
-    return (is_greeting(request) ? kAlone : refusal + refusal) + echo_of(request);
+    return (is_greeting(request) ? kGreeting : refusal + refusal) + echo_of(request);
   });
   ManualClock clock;
   const ClockReplacement replacement(clock);
@@ -392,8 +394,10 @@ std::string all_slots_at(int port) {
 }
 
 /// Answers each command of a trip by its first word and key; ECHO as it has to be.
-RawServer::Answer commanded(std::function<std::string(std::string_view, std::string_view)> answer) {
-  return [answer = std::move(answer)](std::string_view request) {
+RawServer::Answer commanded(
+    std::function<std::string(std::string_view, std::string_view)> answer,
+    std::function<std::string()> role = [] { return kPrimary; }) {
+  return [answer = std::move(answer), role = std::move(role)](std::string_view request) {
     std::string out;
     while (request.starts_with('*')) {
       std::vector<std::string> words(std::stoul(std::string(request.substr(1))));
@@ -406,6 +410,8 @@ RawServer::Answer commanded(std::function<std::string(std::string_view, std::str
       }
       if (words[0] == "COMMAND")
         out += "*1\r\n*-1\r\n";  // it has no sharded channels
+      else if (words[0] == "ROLE")
+        out += role();
       else
         out += words[0] == "ECHO" ? bulk(words[1]) : answer(words[0], words.back());
     }
@@ -486,32 +492,39 @@ TEST(RedisCluster, HasOneDatabase) {
 }
 
 TEST(RedisReplicas, ThatNameTheirPrimaryAreLeftForIt) {
-  std::atomic<bool> primary_refuses = false;
+  std::atomic<bool> primary_is_gone = false, is_promoted = false;
   std::atomic<int> writes = 0;
-  const std::string refusal = "-READONLY You can't write against a read only replica.\r\n";
   const RawServer primary(commanded([&](std::string_view command, std::string_view) -> std::string {
     if (command == "CLUSTER") return kAlone;
-    if (primary_refuses) return "-LOADING\r\n";
+    if (primary_is_gone) return "-LOADING\r\n";
     writes += command == "SET";
+    if (command == "GET") return bulk("new");
     return command == "PUBLISH" ? ":0\r\n" : "+OK\r\n";
   }));
-  const RawServer replica(commanded([&](std::string_view command, std::string_view) {
-    if (command == "CLUSTER") return kAlone;
-    if (command == "ROLE")
-      return fmt::format("*5\r\n{}{}:{}\r\n{}:10\r\n", bulk("slave"), bulk("127.0.0.1"),
-                         primary.port(), bulk("connected"));
-    return refusal;
-  }));
+  const RawServer replica(commanded(
+      [&](std::string_view command, std::string_view) -> std::string {
+        if (command == "CLUSTER") return kAlone;
+        if (command == "GET") return bulk("old");  // a replica lags behind
+        if (is_promoted) return command == "PUBLISH" ? ":0\r\n" : "+OK\r\n";
+        return "-READONLY You can't write against a read only replica.\r\n";
+      },
+      [&]() -> std::string {
+        if (is_promoted) return kPrimary;
+        return fmt::format("*5\r\n{}{}:{}\r\n{}:10\r\n", bulk("slave"), bulk("127.0.0.1"),
+                           primary.port(), bulk("connected"));
+      }));
   const auto store = open(Uri::parse(fmt::format("redis://127.0.0.1:{}", replica.port())));
+  EXPECT_EQ(open_at(replica)->load("key")->text(), "new") << "read from the replica";
   store->save("key", as_bytes("value"));
   store->save("key", as_bytes("value"));
   EXPECT_EQ(writes, 2);
-  // One that fails is left for the address of the store, which may be its replacement's.
-  primary_refuses = true;
+  // One that fails is left when the address of the store has become its replacement's.
+  primary_is_gone = true;
   const auto plain = open_at(replica);
-  EXPECT_THAT(error_of([&] { plain->save("key", {}); }).what(), HasSubstr("READONLY"));
   EXPECT_THAT(error_of([&] { plain->save("key", {}); }).what(), HasSubstr("LOADING"));
-  EXPECT_THAT(error_of([&] { plain->save("key", {}); }).what(), HasSubstr("READONLY"));
+  is_promoted = true;
+  plain->save("key", {});
+  EXPECT_EQ(plain->load("key")->text(), "old");
 }
 
 TEST(RedisReplies, OfUsersWithoutChannelsMakeWaitsPoll) {

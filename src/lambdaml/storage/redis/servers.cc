@@ -81,7 +81,9 @@ class Servers::Trips {
       throw;
     } catch (const Error& error) {
       servers_.note_failure(node, error);
-      throw;
+      if (error.code() != Code::unavailable || node.endpoint == servers_.address_.server) throw;
+      // The store's own name does not tell which of its servers that is.
+      throw Error(error.code(), fmt::format("{}: {}", node.endpoint.text(), error.what()));
     }
   }
 
@@ -170,12 +172,17 @@ std::vector<std::string> Servers::tags_of(const Map& map) {
 
 std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
   std::unique_ptr<Connection> connection = node.pool.borrow();
-  const std::optional<Reply> slots = connection->cluster_slots();
+  const auto [slots, primary] = connection->place();
   const bool sharded = slots && connection->knows("SPUBLISH");
   node.pool.give_back(std::move(connection));
   auto map = std::make_shared<Map>();
   if (!slots) {
-    map->primaries.push_back(&node);
+    // A replica may not have yet what another worker has just saved, so that it is not read either.
+    const bool is_replica = primary && *primary != node.endpoint;
+    if (is_replica)
+      log::info("{}: a read-only replica; its primary {} is used", address_.endpoint(),
+                primary->text());
+    map->primaries.push_back(is_replica ? &node_at(*primary) : &node);
     return map;
   }
   const SlotTable table = slot_table_of(*slots, node.endpoint.host);
@@ -205,37 +212,18 @@ Servers::Node& Servers::node_of(const Map& map, std::string_view key) const {
 bool Servers::is_cluster() { return map()->cluster; }
 
 bool Servers::follow_primary() {
-  const std::shared_ptr<const Map> map = this->map();
-  if (map->cluster) {
+  const std::shared_ptr<const Map> old = this->map();
+  {
     const std::lock_guard lock(mutex_);
     is_stale_ = true;
-    return true;
   }
-  Node& replica = *map->primaries.front();
-  Endpoint primary;
+  if (old->cluster) return true;
   try {
-    std::unique_ptr<Connection> connection = replica.pool.borrow();
-    Request request;
-    request.add({"ROLE"});
-    // "slave", the primary's host and port, the state of the link, …
-    const Reply role = connection->ask(request, [&] { return connection->reply(); });
-    if (role.list.size() < 3 || role.list[0].text != "slave" || role.list[1].text.empty())
-      return false;
-    if (role.list[2].integer < 1 || role.list[2].integer > 65535) return false;
-    primary = {role.list[1].text, static_cast<std::uint16_t>(role.list[2].integer)};
+    return map()->primaries != old->primaries;
   } catch (const Error& error) {
     if (error.code() == Code::cancelled) throw;
-    return false;  // the user may not ask, perhaps
+    return false;
   }
-  if (primary == replica.endpoint) return false;
-  log::info("{}: a read-only replica; its primary {} is used from now on", address_.endpoint(),
-            primary.text());
-  auto next = std::make_shared<Map>();
-  next->primaries.push_back(&node_at(primary));
-  const std::lock_guard lock(mutex_);
-  map_ = std::move(next);
-  is_stale_ = false;
-  return true;
 }
 
 // ---- asking ----

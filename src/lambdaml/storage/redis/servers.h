@@ -33,8 +33,8 @@ struct Channel {
 /// or does not answer at all, because one of its replicas may have become the primary. A slot that
 /// is just being moved is asked for at its new place (ASK).
 ///
-/// A server alone that turns out to be a read-only replica names its primary; that is used from
-/// then on, until it fails. Thread-safe. Errors are those of Connection; the patience is told of
+/// A server alone that is a read-only replica names its primary, which is used instead, for reading
+/// too, until it fails. Thread-safe. Errors are those of Connection; the patience is told of
 /// answers.
 class Servers {
  public:
