@@ -16,11 +16,12 @@ bool declares(const Plugin& plugin, const std::string& option) {
   return std::ranges::find(plugin.options, option, &Option::name) != plugin.options.end();
 }
 
-/// Whether another optimizer was meant by one of the options.
-bool lacks_an_option(const optim::Plugin& optimizer, const Options& options) {
-  const auto is_an_optimizers = [](const std::string& option) {
-    return std::ranges::any_of(optim::registry().entries(), [&](const optim::Plugin& plugin) {
-      return declares(plugin, option);
+/// Whether another of the model's preferred optimizers was meant by one of the options.
+bool lacks_an_option(const optim::Plugin& optimizer, const Options& options,
+                     const model::Plugin& model) {
+  const auto is_an_optimizers = [&](const std::string& option) {
+    return std::ranges::any_of(model.optimizers, [&](const std::string& name) {
+      return declares(optim::registry().get(name), option);
     });
   };
   return std::ranges::any_of(options.declared(), [&](const Option& option) {
@@ -52,7 +53,7 @@ bool can_serve(const optim::Plugin& optimizer, const Options& options, const mod
   const comm::Plugin* pattern = comm::registry().find(options.text("sync_mode"));
   if (optimizer.needs_all_workers && pattern != nullptr && !pattern->bulk_synchronous) return false;
   if (!optimizer.merges_increments && is_changed(options, "compress")) return false;
-  return !lacks_an_option(optimizer, options) && !contradicted(optimizer, options, model);
+  return !lacks_an_option(optimizer, options, model) && !contradicted(optimizer, options, model);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace lambdaml::job {
 
 /// The optimizer of a job of `model`: the option `optim` if it is set; otherwise the first of
 /// Plugin::optimizers that can do what the job's other options ask for, or the last one. An
-/// optimizer cannot if an option of another optimizer is set that it does not have (a learning
+/// optimizer cannot if an option of another one of these is set that it does not have (a learning
 /// rate, for L-BFGS), a batch size where it takes one step for each pass, a pattern that does not
 /// wait for all workers where it needs them, compression where it merges states, or a loss of the
 /// model for which it is not made. So a job file that was written for gradient descent keeps its

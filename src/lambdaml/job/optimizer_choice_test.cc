@@ -40,6 +40,7 @@ TEST(OptimizerChoice, WhatIsForGradientDescentKeepsIt) {
     EXPECT_EQ(chosen(values, "lr"), "grad_avg") << values.begin()->first;
   EXPECT_EQ(chosen({{"loss", "hinge"}}, "svm"), "grad_avg");
   EXPECT_EQ(chosen({{"compress", "none"}}, "lr"), "lbfgs");
+  EXPECT_EQ(chosen({{"rho", "1"}}, "lr"), "lbfgs") << "neither has it";
 }
 
 TEST(OptimizerChoice, IsTheUsers) {

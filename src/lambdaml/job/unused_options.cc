@@ -1,6 +1,7 @@
 #include "lambdaml/job/unused_options.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
@@ -77,15 +78,12 @@ bool declares(const Kind::Owner& owner, const std::string& option) {
   return std::ranges::find(owner.options, option, &Option::name) != owner.options.end();
 }
 
-std::string owners_text(const UnusedOption& unused) { return join(unused.owners, " or "); }
-
-}  // namespace
-
-std::vector<UnusedOption> unused_options(const Options& options) {
+std::vector<UnusedOption> unused_among(const Options& options,
+                                       const std::function<bool(const Option&)>& is_looked_at) {
   const std::vector<Kind> kinds = kinds_of(options);
   std::vector<UnusedOption> out;
   for (const Option& option : options.declared()) {
-    if (!is_changed(options, option.name)) continue;
+    if (!is_looked_at(option)) continue;
     std::optional<UnusedOption> unused;
     bool is_used = false;
     for (const Kind& kind : kinds)
@@ -102,9 +100,20 @@ std::vector<UnusedOption> unused_options(const Options& options) {
   return out;
 }
 
+std::string owners_text(const UnusedOption& unused) { return join(unused.owners, " or "); }
+
+}  // namespace
+
+std::vector<UnusedOption> unused_options(const Options& options) {
+  return unused_among(options, [&](const Option& one) { return is_changed(options, one.name); });
+}
+
 void require_used(const Options& options, const Options& typed) {
-  for (const UnusedOption& unused : unused_options(options))
-    if (unused.by_default && typed.is_set(unused.name))
+  const auto is_typed = [&](const Option& one) {
+    return typed.find(one.name) != nullptr && typed.is_set(one.name);
+  };
+  for (const UnusedOption& unused : unused_among(options, is_typed))
+    if (unused.by_default)
       fail(Code::invalid_argument,
            "{}: it belongs to {} {}, and without another choice the job has {} {}: add {} {}, or "
            "leave {} out",

@@ -24,12 +24,17 @@ std::string refusal(const std::map<std::string, std::string>& values) {
   return error_of([&] { require_used(options, options); });
 }
 
-/// The warnings about a job that is accepted.
-std::string warnings(const std::map<std::string, std::string>& values) {
-  EXPECT_EQ(refusal(values), "");
+/// The warnings about a job of a file that has these options.
+std::string file_warnings(const std::map<std::string, std::string>& values) {
   testing::internal::CaptureStderr();
   warn_of_unused(given(values));
   return testing::internal::GetCapturedStderr();
+}
+
+/// The warnings about a job of typed options that is accepted.
+std::string warnings(const std::map<std::string, std::string>& values) {
+  EXPECT_EQ(refusal(values), "");
+  return file_warnings(values);
 }
 
 TEST(UnusedOptions, AreRefusedWhereTheirOwnersChoiceWasForgotten) {
@@ -37,6 +42,7 @@ TEST(UnusedOptions, AreRefusedWhereTheirOwnersChoiceWasForgotten) {
               AllOf(HasSubstr("invalid_argument: clusters: it belongs to model kmeans"),
                     HasSubstr("the job has model lr: add --model kmeans")));
   EXPECT_THAT(refusal({{"rho", "2"}}), HasSubstr("add --optim admm"));
+  EXPECT_THAT(refusal({{"rho", "1"}}), HasSubstr("add --optim admm")) << "the default, but typed";
   EXPECT_THAT(refusal({{"staleness", "3"}}), HasSubstr("add --sync-mode async"));
   EXPECT_THAT(refusal({{"function", "f"}}), HasSubstr("add --platform aws"));
   EXPECT_THAT(refusal({{"label_smoothing", "0.1"}}), HasSubstr("add --model"));
@@ -53,7 +59,7 @@ TEST(UnusedOptions, AreToldWhereSomethingElseWasChosen) {
   // k-means brings its own optimizer.
   EXPECT_THAT(warnings({{"model", "kmeans"}, {"momentum", "0.5"}}), HasSubstr("has optim em"));
   // A value that the resolved job file of a run has, too, tells nothing.
-  EXPECT_EQ(warnings({{"clusters", "10"}, {"rho", "1"}, {"aggregators", "0"}}), "");
+  EXPECT_EQ(file_warnings({{"clusters", "10"}, {"rho", "1"}, {"aggregators", "0"}}), "");
 }
 
 TEST(UnusedOptions, NeedValuesOfOthers) {
