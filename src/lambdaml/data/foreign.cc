@@ -48,7 +48,7 @@ std::string_view utf16_without_mark(Bytes head) {
 }
 
 [[noreturn]] void refuse(std::string_view found, std::string_view remedy, const std::string& what) {
-  const std::string file = what.substr(what.rfind('/') + 1);
+  const std::string file = what.starts_with("/dev/") ? "FILE" : what.substr(what.rfind('/') + 1);
   std::string command(remedy);
   for (std::size_t at = command.find("{}"); at != std::string::npos; at = command.find("{}"))
     command.replace(at, 2, file);

@@ -3,10 +3,12 @@
 #include <fstream>
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/data/foreign.h"
 #include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
 #include "lambdaml/data/testing/test_util.h"
@@ -19,6 +21,7 @@ using test::parse_text;
 using test::same;
 using test::to_labels;
 using test::to_rows;
+using ::testing::HasSubstr;
 
 /// A folder on disk and the store in it.
 class Source : public ::testing::Test {
@@ -75,6 +78,11 @@ TEST_F(Source, SaysWhatAFileIsThatIsToBeUnpackedOrConverted) {
       EXPECT_NE(error.find(file[3]), std::string::npos) << format << ": " << error;
     }
   }
+}
+
+TEST(Foreign, StandardInputHasNoNameForTheCommandThatConverts) {
+  EXPECT_THAT(error_of([] { refuse_foreign(as_bytes("PAR1\x15\x04"), "/dev/stdin"); }),
+              HasSubstr("read_parquet('FILE').to_csv('FILE.csv'"));
 }
 
 TEST_F(Source, TheRootOfAStoreMayHoldPartsWithoutAManifest) {
