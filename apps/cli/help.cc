@@ -56,8 +56,14 @@ std::string HelpFormatter::row(const std::string& name, const std::string& descr
 }
 
 std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const {
-  return row(make_option_name(option, is_positional) + make_option_opts(option),
-             make_option_desc(option));
+  const bool is_list = option->get_expected_max() == CLI::detail::expected_max_vector_size;
+  std::string description = option->get_description();
+  if (option->get_required() && !is_positional) description += " (required)";
+  for (const CLI::Option* other : option->get_needs())
+    description += fmt::format(" (with {})", other->get_name());
+  for (const CLI::Option* other : option->get_excludes())
+    description += fmt::format(" (not with {})", other->get_name());
+  return row(make_option_name(option, is_positional) + (is_list ? " ..." : ""), description);
 }
 
 std::string HelpFormatter::make_subcommand(const CLI::App* command) const {

@@ -14,7 +14,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/dashboard/places.h"
 #include "lambdaml/report/search_now.h"
-#include "lambdaml/tune/search_folder.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::cli {
@@ -29,11 +29,15 @@ bool is_uri(const std::string& where) { return where.find("://") != std::string:
 /// The searches in a folder, or below a URI.
 std::vector<std::string> searches_in(const std::string& where) {
   std::vector<std::string> out;
-  const bool keeps = is_uri(where) || tune::is_search_folder(where);
+  const auto folder = storage::local_file(Uri::parse(where));
   for (const dashboard::Place& place : dashboard::find_places(where).places) {
     if (place.kind != dashboard::Place::Kind::search) continue;
-    const fs::path name = fs::path(place.where).filename();
-    out.push_back(keeps ? place.where : (fs::path(where) / name).string());
+    if (is_uri(where))
+      out.push_back(place.where);
+    else if (folder && folder->string() == place.where)
+      out.push_back(where);
+    else
+      out.push_back((fs::path(where) / fs::path(place.where).filename()).string());
   }
   std::ranges::sort(out);
   return out;
@@ -59,6 +63,12 @@ json search_row(const std::string& place) {
   return row;
 }
 
+/// A search or run of which nothing more can be said.
+void print_unknown(const json& row) {
+  print_line(fmt::format("{:<12} {}: {}", text_at(row, "state"), text_at(row, "run"),
+                         text_at(row, "error")));
+}
+
 void print_search(const json& row) {
   const std::string best = best_of_search(row);
   print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} trials   {:<20}  {}{}", text_at(row, "state"),
@@ -80,7 +90,11 @@ void add_ls_command(CLI::App& app, Globals& globals) {
     const std::vector<std::string> places = searches_in(*where);
     for (const std::string& place : places) {
       searches.push_back(search_row(place));
-      if (!globals.json) print_search(searches.back());
+      if (globals.json) continue;
+      if (searches.back().contains("error"))
+        print_unknown(searches.back());
+      else
+        print_search(searches.back());
     }
     for (const std::string& run : runs) {
       // The jobs of a search's trials belong to it.
@@ -101,7 +115,9 @@ void add_ls_command(CLI::App& app, Globals& globals) {
         status["state"] = "unknown";
         status["error"] = error.what();
       }
-      if (!globals.json)
+      if (!globals.json && status.contains("error"))
+        print_unknown(json(status));
+      else if (!globals.json)
         print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {:<20}  {}",
                                text_at(status, "state"), text_at(status, "model"),
                                text_at(status, "optim"), count_at(status, "workers"),

@@ -34,6 +34,10 @@ void open_in_browser(const std::string& path) {
     tell_line(fmt::format("opening {}: there is no xdg-open here; open it in a browser", path));
 }
 
+std::string output_name(const std::string& place) {
+  return place == "-" ? "standard output" : Uri::parse(place).display();
+}
+
 void report_on(const ReportArguments& arguments, const Globals& globals) {
   // Nothing is written unless everything can be made.
   const std::string trace =
@@ -79,8 +83,9 @@ void add_report_command(CLI::App& app, Globals& globals) {
            arguments->places.size());
     if (arguments->open && arguments->out == "-")
       fail(Code::invalid_argument, "--open shows a file, and -o - makes none");
-    if (arguments->trace == "-" && arguments->out == "-")
-      fail(Code::invalid_argument, "-o - and --trace - are both standard output");
+    if (!arguments->trace.empty() && output_name(arguments->trace) == output_name(arguments->out))
+      fail(Code::invalid_argument, "--trace and -o name the same place, {}",
+           output_name(arguments->out));
     arguments->request.measures = !arguments->no_data;
     report_on(*arguments, globals);
   });

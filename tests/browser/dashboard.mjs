@@ -202,11 +202,11 @@ async function main(browser) {
   await tab.getByRole("link", {name: "searching"}).click({timeout: wait_ms});
   await of_state("running");
   await tab.getByRole("button", {name: "stop"}).click({timeout: wait_ms});
-  await of_state("interrupted");
+  await of_state("stopped");
   await tab.getByRole("button", {name: "resume"}).click({timeout: wait_ms});
   await of_state("running");
   await tab.getByRole("button", {name: "stop"}).click({timeout: wait_ms});
-  await of_state("interrupted");
+  await of_state("stopped");
   check("problems", tab.problems.length === 0, tab.problems.join("; "));
   await tab.close();
   run("stop", "runs/running");

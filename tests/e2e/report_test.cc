@@ -121,7 +121,8 @@ TEST_F(Report, RefusesWhatItCannotShow) {
            {{"run", "--data", "none.libsvm"}, "none.libsvm"},
            {{"run", "--data", "bad.libsvm"}, "bad.libsvm"},
            {{search, "--trace", "t.json"}, "it is a search, and a trace is of one run"},
-           {{"run", "-o", "-", "--trace", "-"}, "are both standard output"},
+           {{"run", "-o", "-", "--trace", "-"}, "name the same place, standard output"},
+           {{"run", "-o", "a.html", "--trace", "./a.html"}, "name the same place"},
            {{"run", "-o", "s3://bucket/"}, "as s3://bucket/NAME"}}) {
     std::vector<std::string> all{"report"};
     all.insert(all.end(), arguments.begin(), arguments.end());

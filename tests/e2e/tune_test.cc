@@ -245,6 +245,7 @@ TEST_F(Tune, IsStoppedAndGoesOnWithTheSameTrials) {
     EXPECT_NE(result.err.find("continue with: lambdaml tune --resume "), std::string::npos);
     ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was stopped";
     ended_claim = read(claim);
+    EXPECT_EQ(lambdaml({"status", "cut", "--json"}).json()["state"], "stopped");
   };
   stop_after("000001", {path, "--output", "cut"});
   const Result again = lambdaml({"stop", "cut"});

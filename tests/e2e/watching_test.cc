@@ -91,6 +91,22 @@ TEST_F(Watching, AJobWhoseKeysAreClearedByOthersEndsAtOnceAndNamesThem) {
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 
+TEST_F(Watching, ADamagedSearchIsNamed) {
+  fs::create_directory(folder() / "search");
+  write("search/search.json", "{\"records");
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"status", "search"}, {"stop", "search"}, {"logs", "search"}}) {
+    const Result result = lambdaml(arguments);
+    EXPECT_EQ(result.exit_code, 2) << arguments[0];
+    EXPECT_EQ(result.err, "lambdaml: search search: its search.json is damaged\n");
+  }
+  for (const char* place : {".", "search"})
+    EXPECT_THAT(
+        lambdaml({"ls", place}).out,
+        testing::MatchesRegex("unknown +[./]*search: search [./]*search: its search.json is "
+                              "damaged\n"));
+}
+
 TEST_F(Watching, AKilledJobIsInterrupted) {
   REQUIRE_REAL_DATA();
   Command job(folder(), {"train", "--data", real_data("higgs.train.libsvm"), "--workers", "2",

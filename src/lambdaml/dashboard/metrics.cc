@@ -37,6 +37,8 @@ void add_search(const json& row, MetricsText& page) {
     search.trials[state] = count_at(row, (std::string("trials_") + state).c_str());
   if (row.contains("metrics") && row["metrics"].contains(search.metric))
     search.best = number_at(row["metrics"], search.metric.c_str());
+  search.epochs = count_at(row, "search_epochs");
+  search.left_s = number_in(row, "left_s");
   search.cost_usd = number_at(row, "cost_so_far_usd");
   view::add_search(search, page);
 }

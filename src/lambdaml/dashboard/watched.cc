@@ -263,7 +263,8 @@ class WatchedSearch : public Watched {
     if (!metric.empty() && summary.contains(metric))
       row["metrics"] = ordered_json{{metric, summary[metric]}};
     // One without a folder here is resumed elsewhere.
-    if (state == "interrupted" && !folder_.empty()) row["actions"] = ordered_json{"resume"};
+    if ((state == "interrupted" || state == "stopped") && !folder_.empty())
+      row["actions"] = ordered_json{"resume"};
     if (state == "running" || state == "not ended") row["actions"] = ordered_json{"stop"};
   }
 

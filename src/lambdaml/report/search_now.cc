@@ -49,8 +49,15 @@ ordered_json done(const ordered_json& summary, const std::string& place) {
 }
 
 std::string state_of(const std::optional<fs::path>& folder, tune::Records& records) {
-  if (folder) return is_locked(*folder / "search.json") ? "running" : "interrupted";
-  return tune::is_running(records) ? "not ended" : "interrupted";
+  if (folder ? is_locked(*folder / "search.json") : tune::is_running(records))
+    return folder ? "running" : "not ended";
+  return tune::is_stopped(records) ? "stopped" : "interrupted";
+}
+
+/// Whether nothing runs: its command was stopped, or has died.
+bool is_left(const ordered_json& now) {
+  const std::string state = text_at(now, "state");
+  return state == "stopped" || state == "interrupted";
 }
 
 /// What the jobs of a trial in progress have done since its last segment ended.
@@ -150,7 +157,7 @@ void add_estimates(std::span<const tune::TrialView> trials, double expected, std
     dollars += trial.cost_usd;
   }
   const double told = epochs - static_cast<double>(untold);
-  if (text_at(now, "state") == "interrupted" || told <= 0 || running == 0) return;
+  if (is_left(now) || told <= 0 || running == 0) return;
   const double left = std::max(0.0, expected - epochs);
   now["left_s"] = seconds / told * left / running;
   now["cost_usd_at_end"] = dollars + dollars / told * left;
@@ -174,10 +181,12 @@ ordered_json search_now(const std::string& place) {
   if (!search) fail(Code::not_found, "search {}: its records are not there", place);
   if (const std::optional<ordered_json> summary = records.summary()) return done(*summary, place);
   ordered_json now{{"search_id", search->id}, {"state", state_of(folder, records)}};
-  if (folder && text_at(now, "state") == "interrupted")
+  if (folder && is_left(now))
     now["advice"] =
-        "the command that started it has ended; continue with: lambdaml tune --resume " +
-        utf8_path(folder->string());
+        fmt::format("{}; continue with: lambdaml tune --resume {}",
+                    text_at(now, "state") == "stopped" ? "it was stopped"
+                                                       : "the command that started it has ended",
+                    utf8_path(folder->string()));
   const auto strategy = tune::make_strategy(*search);
   const std::vector<tune::Segment> segments = records.segments();
   std::vector<tune::TrialView> trials = tune::trials_of(*strategy, segments);
@@ -188,7 +197,7 @@ ordered_json search_now(const std::string& place) {
     });
     if (segment == segments.end()) continue;
     progress.add_to(trial, segment->epochs);
-    if (text_at(now, "state") == "interrupted") trial.state = "stopped";
+    if (is_left(now)) trial.state = "stopped";
   }
   now.update(tune::summary_of(*search, trials, 0, ""));
   // How long it ran is known at its end.

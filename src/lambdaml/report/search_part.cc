@@ -87,8 +87,9 @@ class SearchPart {
       summary = search_now(source_.place());
       item_["state"] = summary["state"];
       summary.erase("state");
-      note("The search has not ended, so its trials are shown as they are now.");
-      if (summary.contains("advice")) note("It was interrupted: {}.", text_at(summary, "advice"));
+      if (item_["state"] != "done")
+        note("The search has not ended, so its trials are shown as they are now.");
+      if (summary.contains("advice")) note("{}.", text_at(summary, "advice"));
       summary.erase("advice");
     } catch (const Error& error) {
       note("The search's records cannot be read: {}", error.what());

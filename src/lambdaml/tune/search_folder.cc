@@ -86,8 +86,11 @@ bool is_search_folder(const std::string& where) {
   if (!folder) return false;
   // The records in a folder have a file of the same name, with other contents.
   const std::optional<Buffer> text = read_file(*folder / kPointer);
-  const json pointer = parse_json(text ? text->text() : "");
-  return pointer.is_object() && pointer.contains(kRecords);
+  if (!text) return false;
+  const json pointer = parse_json(text->text());
+  if (!pointer.is_object())
+    fail(Code::data_corrupt, "search {}: its {} is damaged", utf8_path(where), kPointer);
+  return pointer.contains(kRecords);
 }
 
 bool is_left(const std::string& where) {

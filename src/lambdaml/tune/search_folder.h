@@ -45,7 +45,8 @@ std::string records_uri_of(const std::string& where);
 /// Whether `where` is the folder of a search on which surely no process works: its records lie in
 /// it, and nobody holds its lock. A process that was killed has left its lock, but not its records.
 bool is_left(const std::string& where);
-/// Whether a path or file URI is the folder of a search.
+/// Whether a path or file URI is the folder of a search. Throws data_corrupt if its search.json is
+/// damaged.
 bool is_search_folder(const std::string& where);
 
 }  // namespace lambdaml::tune

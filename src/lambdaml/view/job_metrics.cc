@@ -39,6 +39,11 @@ void add_search(const SearchNumbers& search, MetricsText& page) {
     page.gauge("lambdaml_search_best", "The best trial's value of the search's metric.",
                *search.best, std::move(named));
   }
+  page.gauge("lambdaml_search_epochs", "Epochs of all trials so far.",
+             static_cast<double>(search.epochs), labels);
+  if (search.left_s)
+    page.gauge("lambdaml_search_left_seconds", "Time to the last trial's end, an estimate.",
+               *search.left_s, labels);
   page.gauge("lambdaml_search_cost_dollars",
              "Cost of the trials so far; of running ones an estimate.", search.cost_usd, labels);
 }

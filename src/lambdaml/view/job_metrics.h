@@ -30,7 +30,9 @@ struct SearchNumbers {
   std::string search_id, metric;
   std::map<std::string, std::uint64_t> trials = {};  ///< by state
   std::optional<double> best = {};                   ///< value of the metric
-  double cost_usd = 0;                               ///< of all trials so far
+  std::uint64_t epochs = 0;                          ///< of all trials so far
+  std::optional<double> left_s = {};
+  double cost_usd = 0;  ///< of all trials so far
 };
 
 void add_search(const SearchNumbers& search, MetricsText& page);
