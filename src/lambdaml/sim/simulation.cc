@@ -13,6 +13,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/sim/guarded_stack.h"
+#include "lambdaml/sim/switch_notes.h"
 
 namespace lambdaml::sim {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 namespace context = boost::context;
 
 /// Virtual memory; only touched pages count. A fiber runs the whole of a worker or trigger.
-constexpr std::size_t kStackBytes = 512 << 10;
+constexpr std::size_t kStackBytes = kFramesTimes * (512 << 10);
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 /// A fiber that catches everything is ended by the next call; one that never ends is a defect.
 constexpr int kMostEscapes = 100'000;
@@ -71,6 +72,7 @@ struct Simulation::Fiber {
   bool done = false;
   ThreadState state = {};
   ExceptionState exceptions = {};
+  SwitchNotes notes;
   context::fiber self = {};       ///< while it does not run
   context::fiber scheduler = {};  ///< while it runs
 };
@@ -122,22 +124,28 @@ void Simulation::add_fiber(const ProcessHandle& process, std::function<void()> b
   }
   ++process->fibers_;
   Fiber* const raw = fiber.get();
-  fiber->self = context::fiber(
-      std::allocator_arg, GuardedStack(kStackBytes), [this, raw](context::fiber&& scheduler) {
-        raw->scheduler = std::move(scheduler);
-        try {
-          if (!raw->process->killed_) raw->body();
-        } catch (const Killed&) {
-        } catch (const std::exception& error) {
-          // Bodies handle their errors; what is left would end the program in a
-          // thread, too.
-          fmt::print(stderr, "a simulated process ended by: {}\n", error.what());
-          std::terminate();
-        }
-        raw->body = nullptr;
-        raw->done = true;
-        return std::move(raw->scheduler);
-      });
+  GuardedStack stacks(kStackBytes);
+  const context::stack_context stack = stacks.allocate();
+  fiber->notes.set_stack(static_cast<char*>(stack.sp) - stack.size, stack.size);
+  fiber->self =
+      context::fiber(std::allocator_arg, context::preallocated(stack.sp, stack.size, stack), stacks,
+                     [raw](context::fiber&& scheduler) {
+                       raw->notes.at_begin();
+                       raw->scheduler = std::move(scheduler);
+                       try {
+                         if (!raw->process->killed_) raw->body();
+                       } catch (const Killed&) {
+                       } catch (const std::exception& error) {
+                         // Bodies handle their errors; what is left would end the program in a
+                         // thread, too.
+                         fmt::print(stderr, "a simulated process ended by: {}\n", error.what());
+                         std::terminate();
+                       }
+                       raw->body = nullptr;
+                       raw->done = true;
+                       raw->notes.before_the_end();
+                       return std::move(raw->scheduler);
+                     });
   if (free_.empty()) {
     fiber->slot = static_cast<std::uint32_t>(slots_.size());
     slots_.push_back(std::move(fiber));
@@ -229,7 +237,9 @@ void Simulation::resume(Fiber& fiber) {
   running_ = &fiber;
   ThreadState* const before = exchange_thread_state(&fiber.state);
   fiber.exceptions.exchange();
+  fiber.notes.before_entering();
   fiber.self = std::move(fiber.self).resume();
+  fiber.notes.after_entering();
   fiber.exceptions.exchange();
   exchange_thread_state(before);
   running_ = nullptr;
@@ -259,7 +269,9 @@ void Simulation::fail_stuck() const {
 
 void Simulation::switch_away() {
   Fiber& fiber = *running_;
+  fiber.notes.before_leaving();
   fiber.scheduler = std::move(fiber.scheduler).resume();
+  fiber.notes.after_leaving();
 }
 
 // ---- within a fiber ----
