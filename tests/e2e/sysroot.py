@@ -1,4 +1,4 @@
-"""`lambdaml package --sysroot /` finds by itself the libraries that the loader finds. As: sysroot.py LAMBDAML"""
+"""`lambdaml package --sysroot /` finds by itself the libraries that the loader finds. As: sysroot.py LAMBDAML WORKER"""
 
 import pathlib
 import subprocess
@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 
 LAMBDAML = pathlib.Path(sys.argv[1]).resolve()
-WORKER = LAMBDAML.parent / "lambdaml-worker"
+WORKER = pathlib.Path(sys.argv[2]).resolve()
 
 
 def names(*words):

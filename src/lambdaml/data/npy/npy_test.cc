@@ -38,7 +38,7 @@ std::string npz_of(const std::vector<std::pair<std::string, std::string>>& files
   std::string out;
   std::string directory;
   const auto number = [](std::string& to, std::uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) to += static_cast<char>(value >> (8 * i));
+    for (int i = 0; i < bytes; ++i, value >>= 8) to += static_cast<char>(value);
   };
   for (const auto& [name, content] : files) {
     std::string fields;

@@ -199,9 +199,11 @@ class SimInvocations final : public Invocations {
     invocation.deadline = Deadline::in(function_.timeout_s);
     invocation.function_arn = function_.handler;
     const ProcessHandle process = event.process;
-    simulation_.call_later(function_.timeout_s,
-                           [this, index, process = std::weak_ptr<Process>(process),
-                            alive = alive_] { end_overdue(index, process, *alive); });
+    simulation_.call_later(
+        function_.timeout_s,
+        [this, index, process = std::weak_ptr<Process>(process), alive = alive_] {
+          if (*alive) end_overdue(index, process);
+        });
     try {
       event.response = function_.in_process(invocation);
       if (event.response.size() > kMaxResponseBytes)
@@ -215,9 +217,9 @@ class SimInvocations final : public Invocations {
   }
 
   /// A function whose time is over is killed.
-  void end_overdue(std::size_t index, const std::weak_ptr<Process>& weak, bool alive) {
+  void end_overdue(std::size_t index, const std::weak_ptr<Process>& weak) {
     const ProcessHandle process = weak.lock();
-    if (!alive || !process || events_[index].process != process) return;
+    if (!process || events_[index].process != process) return;
     events_[index].timed_out = true;
     simulation_.kill(process);
   }
