@@ -333,6 +333,47 @@ TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
   EXPECT_NE(train.err.find("lambdaml-worker"), std::string::npos) << train.err;
 }
 
+TEST_F(Lambda, FunctionsMeasureTheirStoreForAProfile) {
+  deploy("lambdaml-worker");
+  const auto calibrate = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{
+        "calibrate", "--platform", "aws",       "--function", "lambdaml-worker",
+        "--channel", channel(),    "--seconds", "0.3",        "--workers",
+        "3",         "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return with_keys(arguments);
+  };
+  const Result whole = calibrate({});
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  EXPECT_GE(whole.json()["measured"], 4 * 200);
+  EXPECT_GT(whole.json()["cost_usd"], 0);
+  const std::string profile = read(folder() / "profile.yaml");
+  EXPECT_THAT(profile,
+              AllOf(HasSubstr(" from 3 functions of "), HasSubstr("architecture: x86_64")));
+  // One that was started for its event says how long that takes, and the store is the channel's.
+  EXPECT_THAT(profile.substr(profile.find("cold_start")), HasSubstr("source: lambdaml calibrate"));
+  EXPECT_LT(profile.find("  efs:"), profile.find("  s3-standard:"));
+  const Result simulated = lambdaml({"simulate", "--rows", "1000", "--features", "10", "--profile",
+                                     "profile.yaml", "--channel", "efs", "--json"});
+  EXPECT_EQ(simulated.exit_code, 0) << simulated.err;
+  EXPECT_EQ(lambdaml({"storage", "ls", channel()}).out, "") << "nothing of it stays";
+
+  // Of one function with the usual memory, 2.3 s are less, of three they are more.
+  const Result part = calibrate({"--budget", "1e-4", "--out", "part.yaml"});
+  EXPECT_EQ(part.exit_code, 2);
+  EXPECT_THAT(part.err, AllOf(HasSubstr("what was measured is kept in part.yaml: budget 0.0001: $"),
+                              HasSubstr("3 functions at once would cost about")));
+  EXPECT_THAT(read(folder() / "part.yaml"), HasSubstr("from 1 functions"));
+  const Result none = calibrate({"--budget", "1e-6", "--out", "none.yaml"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.err, HasSubstr("one function alone costs about $"));
+  EXPECT_FALSE(fs::exists(folder() / "none.yaml"));
+  EXPECT_THAT(lambdaml({"calibrate", "--channel", channel(), "--budget", "1"}).err,
+              HasSubstr("name their --platform"));
+  EXPECT_THAT(lambdaml({"calibrate", "--channel", channel(), "--platform", "threads"}).err,
+              HasSubstr("which is measured without --platform"));
+}
+
 TEST_F(Lambda, ThePackageRunsWithNothingButItself) {
   REQUIRE_OR_SKIP(::geteuid() == 0, "only root may change its root");
   // Made as a user makes it; 11 MB is what a worker without deep models, with what unpacks data,

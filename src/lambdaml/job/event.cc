@@ -161,6 +161,19 @@ std::string to_json(const BenchCommEvent& event) {
                         {"patience_s", event.patience_s}});
 }
 
+std::string to_json(const CalibrateEvent& event) {
+  return json_text(json{{"task", "calibrate"},
+                        {"job_id", event.job_id},
+                        {"worker_index", event.worker},
+                        {"workers", event.workers},
+                        {"channel", event.channel},
+                        {"remote", event.remote},
+                        {"seconds", event.seconds},
+                        {"most_requests", event.most_requests},
+                        {"patience_s", event.patience_s},
+                        {"sent_ms", event.sent_ms}});
+}
+
 std::string to_json(const PredictEvent& event) {
   json object{{"task", "predict"},
               {"job_id", event.job_id},
@@ -193,7 +206,8 @@ std::string to_json(const PrepareEvent& event) {
 }
 
 std::string task_of(std::string_view text) {
-  static const std::vector<std::string> tasks = {"train", "bench_comm", "predict", "prepare"};
+  static const std::vector<std::string> tasks = {"train", "bench_comm", "calibrate", "predict",
+                                                 "prepare"};
   const json object = parse_object(text);
   const std::string task = object.contains("task") ? required_text(object, "task") : tasks[0];
   if (std::ranges::find(tasks, task) == tasks.end())
@@ -248,12 +262,14 @@ void read_membership(const json& object, Event& event) {
   event.channel = required_text(object, "channel");
 }
 
-double patience_at(const json& object) {
-  const json& patience = member(object, "patience_s");
-  if (!patience.is_number() || !(patience.get<double>() > 0))
-    fail(Code::invalid_argument, "event: 'patience_s' must be a number above 0");
-  return patience.get<double>();
+double seconds_at(const json& object, const char* name) {
+  const json& seconds = member(object, name);
+  if (!seconds.is_number() || !(seconds.get<double>() > 0))
+    fail(Code::invalid_argument, "event: '{}' must be a number above 0", name);
+  return seconds.get<double>();
 }
+
+double patience_at(const json& object) { return seconds_at(object, "patience_s"); }
 
 }  // namespace
 
@@ -265,6 +281,18 @@ BenchCommEvent bench_comm_event_from_json(std::string_view text) {
   event.values = required_count(object, "values", 1ULL << 32);
   event.rounds = required_count(object, "rounds", 1ULL << 32);
   event.patience_s = patience_at(object);
+  return event;
+}
+
+CalibrateEvent calibrate_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  CalibrateEvent event;
+  read_membership(object, event);
+  event.remote = required_flag(object, "remote");
+  event.seconds = seconds_at(object, "seconds");
+  event.most_requests = required_count(object, "most_requests", 1ULL << 53);
+  event.patience_s = patience_at(object);
+  event.sent_ms = static_cast<std::int64_t>(required_count(object, "sent_ms", 1ULL << 53));
   return event;
 }
 

@@ -51,6 +51,19 @@ struct BenchCommEvent {
   double patience_s = 60;
 };
 
+/// Everything that a worker needs to know which measures its channel, with others at once.
+struct CalibrateEvent {
+  std::string job_id;
+  std::uint32_t worker = 0;
+  std::uint32_t workers = 1;
+  std::string channel;
+  bool remote = false;              ///< the platform does not report how events end
+  double seconds = 5;               ///< about how long to measure
+  std::uint64_t most_requests = 0;  ///< about how many to make
+  double patience_s = 60;           ///< for the others to start
+  std::int64_t sent_ms = 0;         ///< milliseconds since 1970 when it was sent
+};
+
 /// Everything that a predicting worker needs to know. It predicts the parts w, w + workers,
 /// w + 2 · workers … of the data.
 struct PredictEvent {
@@ -92,6 +105,7 @@ struct PrepareEvent {
 
 std::string to_json(const TrainEvent& event);
 std::string to_json(const BenchCommEvent& event);
+std::string to_json(const CalibrateEvent& event);
 std::string to_json(const PredictEvent& event);
 std::string to_json(const PrepareEvent& event);
 
@@ -101,6 +115,7 @@ std::string task_of(std::string_view json);
 /// Throw invalid_argument naming the key.
 TrainEvent train_event_from_json(std::string_view json);
 BenchCommEvent bench_comm_event_from_json(std::string_view json);
+CalibrateEvent calibrate_event_from_json(std::string_view json);
 PredictEvent predict_event_from_json(std::string_view json);
 PrepareEvent prepare_event_from_json(std::string_view json);
 

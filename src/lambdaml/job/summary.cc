@@ -60,19 +60,6 @@ void add_class_rows(const json& report, Sums& sums) {
   sums.loss_is_log_loss = report.value("loss_is_log_loss", false);
 }
 
-double dollars_of_function(const WorkerStats& stats, const JobEnd& end, const cost::Prices& prices,
-                           const std::string& region) {
-  // The memory that the function has, where it says so: it may be deployed with other memory than
-  // the option names.
-  const double memory_mb = stats.memory_mb > 0
-                               ? static_cast<double>(stats.memory_mb)
-                               : static_cast<double>(end.options.integer("memory_mb"));
-  const std::string row =
-      billed_as(prices, end.options.text("platform"), stats.architecture, region);
-  return prices.of_function(row, stats.run_s, memory_mb, region) +
-         static_cast<double>(stats.invocations - 1) * prices.of_function(row, 0, memory_mb, region);
-}
-
 /// Throws json::exception for a report that is none.
 void add_report(const std::string& text, const JobEnd& end, const cost::Prices& prices,
                 const std::string& region, Sums& sums) {
@@ -82,7 +69,7 @@ void add_report(const std::string& text, const JobEnd& end, const cost::Prices& 
   sums.test += totals_from(report.at("test"));
   const WorkerStats stats = WorkerStats::from_json(report);
   sums.stats += stats;
-  sums.functions_usd += dollars_of_function(stats, end, prices, region);
+  sums.functions_usd += dollars_of_function(stats, end.options, prices, region);
   sums.rounds = std::max(sums.rounds, whole_number(report.at("rounds")));
   sums.epochs = std::max(sums.epochs, whole_number(report.at("epochs")));
   sums.best_epoch = std::max(sums.best_epoch, count_at(report, "best_epoch"));
@@ -101,6 +88,17 @@ ordered_json requests_json(const cost::UsageByStore& usage) {
 
 }  // namespace
 
+double dollars_of_function(const WorkerStats& stats, const Options& options,
+                           const cost::Prices& prices, const std::string& region) {
+  // The memory that the function has, where it says so: it may be deployed with other memory than
+  // the option names.
+  const double memory_mb = stats.memory_mb > 0 ? static_cast<double>(stats.memory_mb)
+                                               : static_cast<double>(options.integer("memory_mb"));
+  const std::string row = billed_as(prices, options.text("platform"), stats.architecture, region);
+  return prices.of_function(row, stats.run_s, memory_mb, region) +
+         static_cast<double>(stats.invocations - 1) * prices.of_function(row, 0, memory_mb, region);
+}
+
 ordered_json summary_of(const JobEnd& end) {
   const cost::Prices prices = cost::Prices::current();
   const std::string region = prices.priced_region(faas::own_region());
@@ -118,7 +116,7 @@ ordered_json summary_of(const JobEnd& end) {
            [&](const std::string& text) { add_report(text, end, prices, region, sums); });
   add_each(end.preparing, [&](const std::string& text) {
     const WorkerStats stats = WorkerStats::from_json(parse_json(text));
-    sums.functions_usd += dollars_of_function(stats, end, prices, region);
+    sums.functions_usd += dollars_of_function(stats, end.options, prices, region);
     cost::add(usage, stats.usage);
   });
   ordered_json summary{{"job_id", end.job_id}};

@@ -10,6 +10,7 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/job/worker_stats.h"
 
 namespace lambdaml::job {
 
@@ -26,6 +27,11 @@ struct JobEnd {
   double wall_s = 0;
   std::filesystem::path model_path;
 };
+
+/// The dollars for a function that ran so: its time and invocations, at the memory that it says, or
+/// that of `options`.
+double dollars_of_function(const WorkerStats& stats, const Options& options,
+                           const cost::Prices& prices, const std::string& region);
 
 /// The job's results as one JSON object, for summary.json and `train --json`. Losses and accuracies
 /// are over the rows of all workers, times are means over the workers, and requests, bytes and

@@ -10,6 +10,7 @@ namespace lambdaml::plan {
 struct Calibration {
   std::string profile;  ///< as YAML, a whole profile
   std::size_t requests = 0;
+  double cost_usd = 0;  ///< of functions and their requests
   /// The error or interrupt that ended it early: what was measured before is kept.
   std::optional<std::string> ended_by;
 };

@@ -141,15 +141,6 @@ std::exception_ptr run(sim::Simulation& simulation, sim::World& world, Options j
 
 }  // namespace
 
-double quantile(std::vector<double> values, double p) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const double at = p * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(at);
-  const std::size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (values[above] - values[below]) * (at - static_cast<double>(below));
-}
-
 std::shared_ptr<const data::Dataset> stand_in_rows(const Options& job, std::uint64_t rows,
                                                    std::uint64_t features) {
   const std::string model = job.text("model");

@@ -11,6 +11,7 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/sim/world.h"
+#include "lambdaml/worker/measure_store.h"
 
 /// Training jobs in virtual time: the real trigger, workers, patterns, optimizers and checkpoints,
 /// with the stores, networks and functions of a profile.
@@ -79,7 +80,6 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& world, std::uint
 /// throws.
 void measure_work(const Options& job, SimulatedWorld& world, double seconds);
 
-/// The value below which a share `p` of the values lies.
-double quantile(std::vector<double> values, double p);
+using worker::quantile;
 
 }  // namespace lambdaml::plan

@@ -367,15 +367,18 @@ std::vector<std::string> Profile::built_in() {
   return names;
 }
 
-Profile Profile::open(const std::string& name_or_path) {
+std::string Profile::text_of(const std::string& name_or_path) {
   for (const auto* profile = kProfiles; (*profile)[0] != nullptr; ++profile)
-    if (name_or_path == (*profile)[0])
-      return parse((*profile)[1], fmt::format("profile {}", name_or_path));
+    if (name_or_path == (*profile)[0]) return (*profile)[1];
   const std::optional<Buffer> text = read_file(name_or_path);
   if (!text)
     fail(Code::not_found, "profile {}: there is no such file, and the built-in ones are {}",
          printable(name_or_path), join(built_in(), ", "));
-  return parse(text->text(), "profile " + printable(name_or_path));
+  return std::string(text->text());
+}
+
+Profile Profile::open(const std::string& name_or_path) {
+  return parse(text_of(name_or_path), "profile " + printable(name_or_path));
 }
 
 Profile Profile::parse(std::string_view yaml, const std::string& what) {

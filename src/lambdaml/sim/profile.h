@@ -128,6 +128,8 @@ struct Profile {
   /// A built-in profile of that name, or the file. Throws invalid_argument, naming the file and the
   /// entry, for a number that is missing or negative, and not_found.
   static Profile open(const std::string& name_or_path);
+  /// The text of a built-in profile, or the file's. Throws not_found.
+  static std::string text_of(const std::string& name_or_path);
   static Profile parse(std::string_view yaml, const std::string& what);
   static std::vector<std::string> built_in();
 

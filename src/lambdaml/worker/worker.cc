@@ -35,6 +35,7 @@
 #include "lambdaml/worker/entry.h"
 #include "lambdaml/worker/log_metrics.h"
 #include "lambdaml/worker/measure_rounds.h"
+#include "lambdaml/worker/measuring_worker.h"
 #include "lambdaml/worker/predict_parts.h"
 #include "lambdaml/worker/prepare_parts.h"
 #include "lambdaml/worker/remote.h"
@@ -383,6 +384,9 @@ std::string handle_worker_event(const faas::Invocation& invocation) {
     const std::string task = job::task_of(invocation.payload);
     if (task == "bench_comm")
       return measure_rounds(job::bench_comm_event_from_json(invocation.payload), invocation);
+    if (task == "calibrate")
+      return handle_parts(job::calibrate_event_from_json(invocation.payload), invocation,
+                          measure_channel);
     if (task == "predict")
       return handle_parts(job::predict_event_from_json(invocation.payload), invocation,
                           predict_parts);

@@ -1,0 +1,208 @@
+#include "lambdaml/worker/measure_store.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/fibers/background.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
+
+namespace lambdaml::worker {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kSmall = 1000, kBatch = 32;
+constexpr std::size_t kMostRequests = 45'000;  ///< about small values
+constexpr std::size_t kMostTold = 401;
+
+/// The times of each kind, by their names.
+constexpr std::pair<const char*, std::vector<double> StoreMeasure::*> kTimes[] = {
+    {"puts", &StoreMeasure::puts},
+    {"gets", &StoreMeasure::gets},
+    {"lists", &StoreMeasure::lists},
+    {"removes", &StoreMeasure::removes}};
+
+class Measurement {
+ public:
+  Measurement(storage::Storage& store, const MeasureLimits& limits)
+      : store_(store), limits_(limits) {}
+
+  StoreMeasure run() {
+    try {
+      store_.load("key");  // the connection is made
+      measure_latencies();
+      measure_batches();
+      measure_bandwidth();
+      measure_notice();
+    } catch (const Error& error) {
+      out_.ended_by = error.what();
+      if (out_.puts.size() < 3 || out_.gets.size() < 3) {
+        clear();
+        throw;
+      }
+    }
+    clear();
+    return std::move(out_);
+  }
+
+ private:
+  double timed(const std::function<void()>& request) {
+    if (limits_.between) limits_.between();
+    const Stopwatch clock;
+    request();
+    ++out_.requests;
+    return clock.seconds();
+  }
+
+  void measure_latencies() {
+    constexpr std::size_t kLeast = 5;
+    const std::size_t most = std::min(
+        kMostRequests, limits_.requests - std::min(limits_.requests, kLeastMeasureRequests));
+    const Buffer value(kSmall);
+    for (std::size_t i = 0; out_.puts.size() < kLeast ||
+                            (clock_.seconds() < 0.5 * limits_.seconds && out_.requests < most);
+         ++i) {
+      const std::string key = fmt::format("key/{}", i % 8);
+      out_.puts.push_back(timed([&] { store_.save(key, value); }));
+      out_.gets.push_back(timed([&] { store_.load(key); }));
+      if (i % 4 == 0) out_.lists.push_back(timed([&] { store_.list("key/"); }));
+      if (i % 4 == 1) out_.removes.push_back(timed([&] { store_.remove(key); }));
+    }
+  }
+
+  void measure_batches() {
+    const Buffer value(kSmall);
+    std::vector<std::string> keys;
+    std::vector<storage::Item> items;
+    for (std::size_t i = 0; i < kBatch; ++i) keys.push_back(fmt::format("batch/{}", i));
+    for (const std::string& key : keys) items.push_back({key, value});
+    std::vector<double> batches;
+    for (int i = 0; i < 3; ++i) {
+      store_.save_all(items);
+      batches.push_back(timed([&] { store_.load_present(keys); }));
+    }
+    out_.requests += 6 * kBatch;
+    const double alone_s = kBatch * quantile(out_.gets, 0.5);
+    out_.parallel = std::clamp(std::round(alone_s / quantile(batches, 0.5)), 1.0, double{kBatch});
+  }
+
+  void measure_bandwidth() {
+    const Buffer value(kLargeValue);
+    std::vector<double> up, down;
+    while (up.size() < 3 ||
+           (up.size() < kMostLargeRequests / 2 && clock_.seconds() < 0.8 * limits_.seconds &&
+            out_.requests < limits_.requests)) {
+      up.push_back(timed([&] { store_.save("large", value); }));
+      down.push_back(timed([&] { store_.load("large"); }));
+    }
+    out_.put_per_s = per_s(up, out_.puts);
+    out_.get_per_s = per_s(down, out_.gets);
+  }
+
+  /// The latency, which may be that of a slow disk in the midst, is at most half of the time.
+  static double per_s(const std::vector<double>& large, const std::vector<double>& small) {
+    const double all_s = quantile(large, 0.5);
+    return kLargeValue / std::max(all_s / 2, all_s - quantile(small, 0.5));
+  }
+
+  /// How long after a save a wait for it ends.
+  void measure_notice() {
+    std::vector<double> delays;
+    for (int i = 0; i < 5; ++i) {
+      const std::string key = fmt::format("notice/{}", i);
+      const Stopwatch clock;
+      double seen_s = 0;
+      Background waiter([&] {
+        store_.load_or_wait(key, Deadline::in(10));
+        seen_s = clock.seconds();
+      });
+      pause_for(0.07);
+      store_.save(key, {});
+      const double saved_s = clock.seconds();
+      waiter.get();
+      delays.push_back(seen_s - saved_s);
+    }
+    // Who sums with others at the server is told, too.
+    out_.pushes = store_.aggregator() != nullptr ||
+                  quantile(delays, 0.5) < 2 * quantile(out_.gets, 0.5) + 0.001;
+  }
+
+  void clear() noexcept {
+    const Tidying tidying;
+    try {
+      store_.clear("");
+    } catch (const std::exception&) {
+      // The next measurement has keys of its own.
+    }
+  }
+
+  storage::Storage& store_;
+  const MeasureLimits& limits_;
+  const Stopwatch clock_;
+  StoreMeasure out_;
+};
+
+/// At most kMostTold of them, which have the same quantiles.
+std::vector<double> thinned(std::vector<double> values) {
+  std::ranges::sort(values);
+  if (values.size() <= kMostTold) return values;
+  std::vector<double> out;
+  for (std::size_t i = 0; i < kMostTold; ++i)
+    out.push_back(values[i * (values.size() - 1) / (kMostTold - 1)]);
+  return out;
+}
+
+}  // namespace
+
+json StoreMeasure::to_json() const {
+  json object{{"put_per_s", put_per_s},
+              {"get_per_s", get_per_s},
+              {"parallel", parallel},
+              {"pushes", pushes},
+              {"requests", requests}};
+  for (const auto& [name, times] : kTimes) object[name] = thinned(this->*times);
+  if (ended_by) object["ended_by"] = *ended_by;
+  return object;
+}
+
+StoreMeasure StoreMeasure::from_json(const json& object, const std::string& what) {
+  try {
+    StoreMeasure out;
+    out.put_per_s = object.at("put_per_s").get<double>();
+    out.get_per_s = object.at("get_per_s").get<double>();
+    out.parallel = object.at("parallel").get<double>();
+    out.pushes = object.at("pushes").get<bool>();
+    out.requests = object.at("requests").get<std::size_t>();
+    for (const auto& [name, times] : kTimes)
+      out.*times = object.at(name).get<std::vector<double>>();
+    if (object.contains("ended_by")) out.ended_by = object["ended_by"].get<std::string>();
+    if (out.puts.size() < 3 || out.gets.size() < 3)
+      fail(Code::data_corrupt, "{}: it measures no requests", what);
+    return out;
+  } catch (const json::exception&) {
+    fail(Code::data_corrupt, "{}: '{}' is no measurement of a store", what,
+         printable(json_text(object), 60));
+  }
+}
+
+double quantile(std::vector<double> values, double p) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const double at = p * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (values[above] - values[below]) * (at - static_cast<double>(below));
+}
+
+StoreMeasure measure_store(storage::Storage& store, const MeasureLimits& limits) {
+  return Measurement(store, limits).run();
+}
+
+}  // namespace lambdaml::worker

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::worker {
+
+/// What requests to a store take from where this process runs.
+struct StoreMeasure {
+  /// Seconds of each request, about values of 1 KB.
+  std::vector<double> puts, gets, lists, removes;
+  double put_per_s = 0, get_per_s = 0;  ///< bytes a second of one connection; 0: not measured
+  double parallel = 1;                  ///< requests of a batch that are under way at once
+  bool pushes = false;                  ///< a wait ends when the value is saved, without polls
+  std::size_t requests = 0;
+  std::optional<std::string> ended_by;  ///< the error that ended it early
+
+  /// A JSON object whose keys are the names above, with at most some hundred quantiles for the
+  /// times of each kind.
+  nlohmann::json to_json() const;
+  /// Throws data_corrupt.
+  static StoreMeasure from_json(const nlohmann::json& object, const std::string& what);
+};
+
+struct MeasureLimits {
+  double seconds = 5;                                              ///< about how long
+  std::size_t requests = std::numeric_limits<std::size_t>::max();  ///< about how many at most
+  /// Called before each request; an error that it throws ends the measurement.
+  std::function<void()> between;
+};
+
+/// The requests of every measurement, whatever its limits.
+inline constexpr std::size_t kLeastMeasureRequests = 250;
+/// Of these, at most so many are about a value of 4 MB.
+inline constexpr std::size_t kMostLargeRequests = 40;
+
+/// Saves, loads, lists and removes values below the store's root, and leaves nothing there. Throws
+/// what the store and `between` throw while fewer than three values were saved and loaded; after
+/// that, what they throw ends the measurement.
+StoreMeasure measure_store(storage::Storage& store, const MeasureLimits& limits);
+
+/// The value below which a share `p` of the values lies, linear between two; 0 of none.
+double quantile(std::vector<double> values, double p);
+
+/// Bytes of a large value.
+inline constexpr std::size_t kLargeValue = 4'000'000;
+
+}  // namespace lambdaml::worker
