@@ -1,6 +1,9 @@
 #include "apps/cli/run.h"
 
 #include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -13,6 +16,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/job/options.h"
 
 namespace lambdaml::cli {
@@ -179,6 +183,20 @@ int tell_failure(bool as_json, const std::string& text, std::string_view code, i
 
 }  // namespace
 
+std::vector<std::string> words_of(int argc, const char* const* argv) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    // `--out=~/x`, which shells leave alone.
+    const std::size_t value = word.starts_with("--") ? word.find("=~/") : std::string_view::npos;
+    words.push_back(value == std::string_view::npos
+                        ? word.starts_with("~/") ? with_home(word) : std::string(word)
+                        : std::string(word.substr(0, value + 1)) +
+                              with_home(word.substr(value + 1)));
+  }
+  return words;
+}
+
 bool only_parses() { return environment_variable("LAMBDAML_PARSE_ONLY").has_value(); }
 
 int run(int argc, const char* const* argv) {
@@ -190,7 +208,9 @@ int run(int argc, const char* const* argv) {
   app.set_version_flag("--version", std::string("lambdaml ") + LAMBDAML_VERSION);
   add_commands(app, globals);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words = words_of(argc, argv);
+    std::ranges::reverse(words);  // as it takes them
+    app.parse(std::move(words));
     return globals.exit_code;
   } catch (const CLI::Success& success) {
     return app.exit(success);

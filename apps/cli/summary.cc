@@ -24,7 +24,8 @@ void print_list(const std::string& head, const std::string& text) {
   bool is_empty = true;
   for (std::size_t begin = 0; begin < text.size();) {
     std::size_t end = text.find(' ', begin);
-    while (end != std::string::npos && text[end - 1] != ',' && text[end - 1] != ':')
+    while (end != std::string::npos &&
+           (end == begin || (text[end - 1] != ',' && text[end - 1] != ':')))
       end = text.find(' ', end + 1);
     const std::string part = text.substr(begin, end - begin);
     if (!is_empty && columns_of(line) + 1 + columns_of(part) > kColumns) {

@@ -38,10 +38,11 @@ class LargeData : public CliTest {
   std::string mortal_worker(const std::string& at, int deaths) const {
     fs::create_directory(lives());
     for (int i = 0; i < deaths; ++i) write("lives/" + std::to_string(i), "1");
-    const fs::path program = write(
-        "worker", fmt::format("#!/bin/sh\nLD_PRELOAD={} LAMBDAML_DIE_AT={} LAMBDAML_DIE_FOLDER={} "
-                              "exec {}/lambdaml-worker \"$@\"\n",
-                              LAMBDAML_DIE_AT_SAVE, at, lives().string(), LAMBDAML_BIN_DIR));
+    const fs::path program =
+        write("worker", fmt::format("#!/bin/sh\nASAN_OPTIONS=verify_asan_link_order=0 "
+                                    "LD_PRELOAD={} LAMBDAML_DIE_AT={} LAMBDAML_DIE_FOLDER={} "
+                                    "exec {}/lambdaml-worker \"$@\"\n",
+                                    LAMBDAML_DIE_AT_SAVE, at, lives().string(), LAMBDAML_BIN_DIR));
     fs::permissions(program, fs::perms::owner_all);
     return "LAMBDAML_WORKER=" + program.string();
   }

@@ -141,6 +141,15 @@ TEST_F(PathsOfBytes, AreKeptByJobFilesPreparedDataAndSearches) {
   EXPECT_TRUE(fs::exists(Uri::parse(search["model_path"].get<std::string>()).path));
 }
 
+TEST_F(PathsOfBytes, TheHomeFolderIsFoundWithinAWord) {
+  const std::vector<std::string> environment = {"HOME=" + place_.string()};
+  const Result made = lambdaml(
+      {"data", "synth", "higgs", "--rows", "50", "--out=~/home.libsvm", "-q"}, environment);
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_TRUE(fs::exists(place_ / "home.libsvm"));
+  EXPECT_EQ(lambdaml({"data", "info", "~/home.libsvm"}, environment).exit_code, 0);
+}
+
 TEST_F(PathsOfBytes, AreRefusedWhereTheyCannotBeKept) {
   for (const std::vector<std::string>& more :
        {std::vector<std::string>{"--channel", "redis://localhost/0/" + kName},

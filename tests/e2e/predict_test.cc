@@ -265,10 +265,11 @@ TEST_F(Predictions, AWorkerThatDiesIsReplaced) {
   const fs::path lives = folder() / "lives";
   fs::create_directory(lives);
   for (const char* name : {"first", "second"}) std::ofstream(lives / name).put('1');
-  const fs::path program = write(
-      "worker", fmt::format("#!/bin/sh\nLD_PRELOAD={} LAMBDAML_DIE_AT=3+ LAMBDAML_DIE_FOLDER={} "
-                            "exec {}/lambdaml-worker \"$@\"\n",
-                            LAMBDAML_DIE_AT_SAVE, lives.string(), LAMBDAML_BIN_DIR));
+  const fs::path program =
+      write("worker", fmt::format("#!/bin/sh\nASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD={} "
+                                  "LAMBDAML_DIE_AT=3+ LAMBDAML_DIE_FOLDER={} "
+                                  "exec {}/lambdaml-worker \"$@\"\n",
+                                  LAMBDAML_DIE_AT_SAVE, lives.string(), LAMBDAML_BIN_DIR));
   fs::permissions(program, fs::perms::owner_all);
   const Result there =
       predict({"--data", "rows.libsvm", "--to", "there", "--workers", "3", "--json"},

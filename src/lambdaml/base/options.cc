@@ -154,6 +154,20 @@ const Option& Options::declared(std::string_view name) const {
   fail(Code::internal, "option '{}' is not declared", name);
 }
 
+namespace {
+
+/// `yes` or `no` of another spelling, where those are choices.
+std::string as_choice(const Option& option, std::string_view text) {
+  const auto is_choice = [&](std::string_view word) {
+    return std::ranges::find(option.choices, word) != option.choices.end();
+  };
+  const std::optional<bool> flag = to_flag(text);
+  if (!flag || is_choice(text) || !is_choice("yes") || !is_choice("no")) return std::string(text);
+  return *flag ? "yes" : "no";
+}
+
+}  // namespace
+
 void Options::parse(std::string_view name, std::string_view text, std::string_view where) {
   const Option* option = find(name);
   if (option == nullptr) {
@@ -187,7 +201,7 @@ void Options::parse(std::string_view name, std::string_view text, std::string_vi
       wrong();
       break;
     case OptionType::text:
-      set(name, Value(std::string(text)), where);
+      set(name, Value(as_choice(*option, text)), where);
   }
 }
 

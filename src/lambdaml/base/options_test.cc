@@ -87,6 +87,22 @@ TEST(Options, TruthValuesAreTakenAsYamlAndPeopleWriteThem) {
   }
 }
 
+TEST(Options, YesAndNoAreTruthValuesToo) {
+  Options options({{.name = "header",
+                    .default_value = std::string("auto"),
+                    .help = "",
+                    .choices = {"auto", "yes", "no"}},
+                   {.name = "colour",
+                    .default_value = std::string("red"),
+                    .help = "",
+                    .choices = {"red", "on"}}});
+  for (const auto& [text, value] : {std::pair("False", "no"), {"YES", "yes"}, {"auto", "auto"}}) {
+    options.parse("header", text, "test");
+    EXPECT_EQ(options.text("header"), value);
+  }
+  EXPECT_THROW(options.parse("colour", "true", "test"), Error);
+}
+
 TEST(Options, MessagesSayTheNameThatWasGiven) {
   Options options = sample();
   EXPECT_THAT(message_of([&] { options.parse("learning_rate", "0", "payload"); }),

@@ -13,15 +13,6 @@
 namespace lambdaml {
 namespace {
 
-/// A leading `~` is the user's home, as a shell has it: shells leave those alone that stand within
-/// a word, as in `--data=~/x`, and job files see no shell.
-std::filesystem::path with_home(std::string_view text) {
-  if (text != "~" && !text.starts_with("~/")) return text;
-  const std::optional<std::string> home = environment_variable("HOME");
-  if (!home) return text;
-  return *home + std::string(text.substr(1));
-}
-
 bool is_scheme(std::string_view text) {
   return !text.empty() && std::isalpha(static_cast<unsigned char>(text.front())) != 0 &&
          std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -131,6 +122,13 @@ std::string path_of_file_uri(std::string_view rest, std::map<std::string, std::s
 }
 
 }  // namespace
+
+std::string with_home(std::string_view text) {
+  if (text != "~" && !text.starts_with("~/")) return std::string(text);
+  const std::optional<std::string> home = environment_variable("HOME");
+  if (!home) return std::string(text);
+  return *home + std::string(text.substr(1));
+}
 
 Uri Uri::parse(std::string_view text) {
   if (text.empty()) fail(Code::invalid_argument, "an empty URI");

@@ -51,4 +51,8 @@ std::optional<std::string> percent_decoded(std::string_view text);
 /// The same, but such a percent sign is kept.
 std::string percent_decoded_leniently(std::string_view text);
 
+/// A leading `~` is the user's home, as a shell has it: shells leave those alone that stand within
+/// a word, as in `--data=~/x`, and job files see no shell.
+std::string with_home(std::string_view text);
+
 }  // namespace lambdaml

@@ -15,6 +15,9 @@ struct Foreign {
   std::string_view remedy;  ///< a command; {} is the file's name
 };
 
+using namespace std::string_view_literals;
+
+constexpr std::string_view kFromUtf32 = "iconv -f UTF-32 -t UTF-8 {}";
 constexpr std::string_view kFromUtf16 = "iconv -f UTF-16 -t UTF-8 {}";
 constexpr std::string_view kFromExcel = "libreoffice --headless --convert-to csv {}";
 
@@ -25,6 +28,11 @@ constexpr std::string_view kFromArrow =
 constexpr std::string_view kFromHdf =
     "python3 -c \"import pandas; pandas.read_hdf('{}').to_csv('{}.csv', index=False)\"";
 
+constexpr std::string_view kFromSqlite = "sqlite3 -header -csv {} 'SELECT * FROM TABLE' > {}.csv";
+/// A pickle is never read here: it may run code.
+constexpr std::string_view kFromPickle =
+    "numpy.savez or pandas' to_csv, in the Python that made it";
+
 constexpr std::array kForeign{
     Foreign{"PAR1", "it is a Parquet file", kFromParquet},
     Foreign{"ARROW1", "it is an Arrow file", kFromArrow},
@@ -32,6 +40,14 @@ constexpr std::array kForeign{
     Foreign{"\x89HDF\r\n", "it is an HDF5 file", kFromHdf},
     Foreign{"\xd0\xcf\x11\xe0\xa1\xb1", "it is an Excel file", kFromExcel},
     Foreign{"7z\xbc\xaf\x27\x1c", "it is a 7z archive", "7z x {}"},
+    Foreign{"\x04\x22\x4d\x18", "it is an LZ4 file", "lz4 -d {}"},
+    Foreign{"SQLite format 3\0"sv, "it is an SQLite database", kFromSqlite},
+    Foreign{"\x80\x02", "it is a pickled Python object", kFromPickle},
+    Foreign{"\x80\x03", "it is a pickled Python object", kFromPickle},
+    Foreign{"\x80\x04\x95", "it is a pickled Python object", kFromPickle},
+    Foreign{"\x80\x05\x95", "it is a pickled Python object", kFromPickle},
+    Foreign{"\xff\xfe\0\0"sv, "its text is UTF-32", kFromUtf32},
+    Foreign{"\0\0\xfe\xff"sv, "its text is UTF-32", kFromUtf32},
     Foreign{"\xff\xfe", "its text is UTF-16", kFromUtf16},
     Foreign{"\xfe\xff", "its text is UTF-16", kFromUtf16},
 };
@@ -62,6 +78,9 @@ void refuse_foreign(Bytes head, const std::string& what) {
   const std::string_view text = as_text(head);
   for (const Foreign& foreign : kForeign)
     if (text.starts_with(foreign.begin)) refuse(foreign.what, foreign.remedy, what);
+  constexpr std::size_t kTarMark = 257;
+  if (text.substr(std::min(text.size(), kTarMark)).starts_with("ustar"))
+    refuse("it is a tar archive", "tar xf {}", what);
   if (text.starts_with("PK\x03\x04")) {
     const bool excel = text.find("[Content_Types].xml") != std::string_view::npos ||
                        text.find("xl/") != std::string_view::npos;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/option_sets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/foreign.h"
@@ -38,6 +39,22 @@ Options options_of(const Plugin& plugin, const Options& given) {
   return with_values_of(plugin.options, given);
 }
 
+void tell_of_unused(const Plugin& plugin, const Options& given, const std::string& what) {
+  for (const Option& option : given.declared()) {
+    if (!is_changed(given, option.name)) continue;
+    const auto declares = [&](const Plugin& one) {
+      return std::ranges::find(one.options, option.name, &Option::name) != one.options.end();
+    };
+    if (declares(plugin)) continue;
+    std::vector<std::string> owners;
+    for (const Plugin& other : registry().entries())
+      if (declares(other)) owners.push_back(other.name);
+    if (!owners.empty())
+      log::warn_once(fmt::format("{}: {} has no effect: it belongs to format {}, and this is {}",
+                                 what, option.name, join(owners, " or "), plugin.name));
+  }
+}
+
 Choice choose_format(std::string_view format, const Options& options) {
   if (format == "auto") {
     for (const Plugin& plugin : registry().entries())
@@ -68,8 +85,8 @@ const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& w
     if (plugin.record_bytes == 0 || bytes.size() % plugin.record_bytes == 0) return plugin;
     if (found == nullptr) found = &plugin;  // cut short, if it is of no other format
   }
-  if (found != nullptr) return *found;
   refuse_foreign(head, what);
+  if (found != nullptr) return *found;
   if (choice.plugin != nullptr) return *choice.plugin;  // its reader says what is wrong
   fail(Code::data_corrupt,
        "reading {}: the bytes look like no known format ({}); name it by --format", what,

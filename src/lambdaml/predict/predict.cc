@@ -1,6 +1,7 @@
 #include "lambdaml/predict/predict.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "lambdaml/base/error.h"
@@ -31,7 +32,17 @@ std::string some_of(const std::vector<std::string>& labels) {
 /// no names.
 data::Dataset with_labels_of(const model::Shape& shape, data::Dataset data,
                              const std::string& what) {
-  if (data.labels.empty() || shape.labels.empty()) return data;
+  if (shape.labels.empty()) return data;
+  if (!data.targets.empty()) {
+    const auto fraction = std::ranges::find_if(
+        data.targets, [](float target) { return target != std::floor(target); });
+    const float example = fraction == data.targets.end() ? data.targets.front() : *fraction;
+    fail(Code::invalid_argument,
+         "{}: its labels are numbers such as {}, and the model knows classes: give them the "
+         "model's coding, or --ignore-labels if they are no labels",
+         what, example);
+  }
+  if (data.labels.empty()) return data;
   std::map<std::string, std::int32_t> known;
   std::vector<std::string> texts;
   for (std::size_t c = 0; c < shape.classes(); ++c) {

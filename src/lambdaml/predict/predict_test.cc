@@ -90,6 +90,8 @@ TEST_F(Predict, RowsWithLabelsOfAnotherCodingAreRefused) {
                       "1)"),
             std::string::npos)
       << some;
+  EXPECT_NE(error_for("0.5 1:2\n1 1:1\n").find("its labels are numbers such as 0.5"),
+            std::string::npos);
   // Files that only look labelled: every row has some number where a label would be.
   const Uri dummies = rows("0 1:2\n0 1:1\n0 1:-1\n");
   const std::string all = error_for("0 1:2\n0 1:1\n0 1:-1\n");

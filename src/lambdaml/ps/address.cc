@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/uri.h"
 
 namespace lambdaml::ps {
 namespace {
@@ -50,7 +51,7 @@ Address address_of(const Uri& uri) {
   for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
   address.tls = options.flag("tls");
   if (options.is_set("ca")) {
-    address.ca = options.text("ca");
+    address.ca = with_home(options.text("ca"));
     if (!address.tls)
       fail(Code::invalid_argument, "{}: 'ca' is for encrypted connections; add tls=1",
            uri.display());

@@ -125,6 +125,7 @@ void section_from(const YAML::Node& section, const std::string& what, Search& se
       if (!pair.second.IsNull()) search.space = space_from(pair.second, search.job, what);
       continue;
     }
+    if (pair.second.IsNull() && search.settings.find(key) != nullptr) continue;
     if (!pair.second.IsScalar())
       fail(Code::invalid_argument, "{}: {} must be one value, not a list or a map", where,
            printable(key));

@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 
 namespace lambdaml::storage::memcached {
 
@@ -38,7 +39,7 @@ Address address_of(const Uri& uri) {
   address.tls = uri.scheme == "memcacheds";
   Options options(address_options(address.tls));
   for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
-  if (address.tls) address.ca = options.text("ca");
+  if (address.tls) address.ca = with_home(options.text("ca"));
   if (!address.ca.empty() && ::access(address.ca.c_str(), R_OK) != 0)
     fail(Code::invalid_argument, "{}: reading the certificates {}: {}", uri.display(), address.ca,
          std::strerror(errno));

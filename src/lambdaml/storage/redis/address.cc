@@ -8,6 +8,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 
 namespace lambdaml::storage::redis {
 namespace {
@@ -83,7 +84,7 @@ Address address_of(const Uri& uri, const char* default_password) {
   for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
   address.ttl_s = options.integer("ttl");
   if (address.tls) {
-    address.ca = options.text("ca");
+    address.ca = with_home(options.text("ca"));
     address.iam = options.text("iam");
   }
   if (!address.iam.empty()) check_iam(uri, address);
