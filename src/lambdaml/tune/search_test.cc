@@ -73,7 +73,7 @@ TEST(Search, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(error_of(with_space("lr: {uniform: [2, 1]}")), HasSubstr("wrong order"));
   EXPECT_THAT(error_of(with_space("lr: {log_uniform: [0, 1]}")), HasSubstr("no logarithm at 0"));
   EXPECT_THAT(error_of(with_space("lr: {log_uniform: [-1, 1]}")), HasSubstr("no logarithm"));
-  EXPECT_THAT(error_of(with_space("lr: {uniform: [0.1, 1]}")), HasSubstr("must be above 0"));
+  EXPECT_THAT(error_of(with_space("lr: {uniform: [0, 1]}")), HasSubstr("must be above 0"));
   EXPECT_THAT(error_of(with_space("lr: {uniform: [nan, 1]}")), HasSubstr("a bound of lr"));
   EXPECT_THAT(error_of(with_space("lr: {uniform: [1]}")), HasSubstr("two bounds"));
   EXPECT_THAT(error_of(with_space("lr: {unifrom: [1, 2]}")), HasSubstr("did you mean 'uniform'"));
