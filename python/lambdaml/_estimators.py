@@ -7,8 +7,6 @@ import functools
 import inspect
 import numbers
 import os
-import shutil
-import tempfile
 from typing import Any, Callable, Optional, TypeVar
 
 import numpy
@@ -30,6 +28,7 @@ from . import _lambdaml, _options
 from ._errors import InvalidArgument, warn
 from ._rows import plain_column, require_no_masks
 from ._run import Run
+from ._temporary import Folder
 from ._types import Column, Rows
 
 # Checkpoints are of no use: a fit is not resumed.
@@ -99,8 +98,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """
         platform = self.platform or "threads"
         channel = self.channel or ("memory" if platform == "threads" else None)
-        folder = tempfile.mkdtemp(prefix="lambdaml-")
-        try:
+        with Folder() as folder:
             if start is not None:
                 if options.get("optim") == "lbfgs":
                     # The first gradient, of which the tolerance is a part, is small already.
@@ -133,8 +131,6 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             )
             run = Run(job, progress=bool(self.verbose), warns=False).wait()
             parameters = run.model.parameters
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         assert run.summary is not None
         if must_converge and run.summary["ended_by"] == "epochs":
             warn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import Any, Optional, TypeVar
+from typing import Any, Generic, Optional, TypeVar, Union, overload
 
 from . import _checks, _lambdaml
 
@@ -13,6 +13,7 @@ from . import _checks, _lambdaml
 SLICE = 0.05
 
 _Self = TypeVar("_Self", bound="Work")
+_Value = TypeVar("_Value")
 
 
 def finish(job: _lambdaml.Job) -> Any:
@@ -28,11 +29,34 @@ def finish(job: _lambdaml.Job) -> Any:
     return json.loads(job.result())
 
 
+class Fresh(Generic[_Value]):
+    """An attribute of work that is up to date: whoever reads it takes in what the engine has reported."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_last_{name}"
+
+    @overload
+    def __get__(self, work: None, owner: type) -> Fresh[_Value]: ...
+
+    @overload
+    def __get__(self, work: Work, owner: type) -> _Value: ...
+
+    def __get__(self, work: Optional[Work], owner: type) -> Union[Fresh[_Value], _Value]:
+        if work is None:
+            return self
+        work._refresh()
+        return getattr(work, self._name)
+
+    def __set__(self, work: Work, value: _Value) -> None:
+        setattr(work, self._name, value)
+
+
 class Work:
     """What a run and a search have in common: both are done by the engine while others wait.
 
     A subclass has `_take_event(event)` and `_take_end()`, which sets `_over` or `_error`. Whoever asks for the state
-    takes in events; callbacks are called by `wait()` alone, which finds what they are to be told in `_uncalled`.
+    (attributes that are `Fresh`) takes in events, unless a thread does so already; callbacks are called by `wait()`
+    alone, which finds what they are to be told in `_uncalled`.
     """
 
     _display: Any
@@ -40,6 +64,7 @@ class Work:
     def __init__(self, job: Optional[_lambdaml.Job]) -> None:
         self._job = job
         self._waiting = threading.RLock()
+        self._is_taking = False  # what takes in events reads attributes, too
         self._error: Optional[Exception] = None
         self._stopped = False
         self._over = job is None
@@ -108,14 +133,16 @@ class Work:
 
     def _is_running(self) -> bool:
         """Whether it runs still, as far as is known without waiting."""
-        if self._job is None or self._finished():
-            return False
-        if not self._waiting.acquire(blocking=False):
-            return True
+        self._refresh()
+        return self._job is not None and not self._finished()
+
+    def _refresh(self) -> None:
+        """Takes in what the engine has reported until now, unless that is being done."""
+        if self._job is None or self._finished() or self._is_taking or not self._waiting.acquire(blocking=False):
+            return
         try:
             if not self._finished():
                 self._take(self._job.wait(0))
-            return not self._finished()
         finally:
             self._waiting.release()
 
@@ -138,17 +165,27 @@ class Work:
         """Takes in what the engine reports, and the end; the callbacks are told of it before that, or later."""
         assert self._job is not None
         is_end = self._job.ended
-        for text in [*events, *(self._job.wait(0) if is_end else ())]:
-            self._take_event(json.loads(text))
+        self._is_taking = True
+        try:
+            for text in [*events, *(self._job.wait(0) if is_end else ())]:
+                self._take_event(json.loads(text))
+        finally:
+            self._is_taking = False
         if calls:
             self._call_back()
         if self._finished():  # a callback has waited for the end
             return
-        if not is_end:
-            self._display.draw(self)
-            return
-        self._take_end()
-        self._display.end(self)
+        self._is_taking = True
+        try:
+            if is_end:
+                self._take_end()
+                self._display.end(self)
+            else:
+                self._display.draw(self)
+        finally:
+            self._is_taking = False
+        if is_end:
+            self._warn()
 
     def _call_back(self) -> None:
         while self._uncalled:
@@ -162,3 +199,6 @@ class Work:
 
     def _take_end(self) -> None:
         raise NotImplementedError
+
+    def _warn(self) -> None:
+        """Warns of poor results, which may throw, when all else is done."""

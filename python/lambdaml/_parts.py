@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from . import _checks, _lambdaml
 from ._errors import InvalidArgument
+from ._temporary import Folder
 from ._types import Place
 
 
@@ -94,15 +94,19 @@ class Spool:
     """Batches of an iterator that ends only once, in files of the temporary folder until they are needed again."""
 
     def __init__(self, batches: Iterable[dict[str, Any]]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="lambdaml-batches-")
+        self._folder = Folder("batches-")
         self._names: list[list[tuple[str, str]]] = []
-        for batch in batches:
-            self._names.append([(name, self._save(name, values)) for name, values in batch.items()])
+        try:
+            for batch in batches:
+                self._names.append([(name, self._save(name, values)) for name, values in batch.items()])
+        except BaseException:
+            self._folder.remove()
+            raise
 
     def _save(self, name: str, values: Any) -> str:
         import numpy
 
-        path = os.path.join(self._folder.name, f"{len(self._names)}.{name}")
+        path = os.path.join(self._folder.path, f"{len(self._names)}.{name}")
         if hasattr(values, "tocsr"):
             from scipy import sparse
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
 from ._errors import Cancelled, Error, InvalidArgument, Unavailable, warn, with_arguments
-from ._job import Work
+from ._job import Fresh, Work
 from ._model import Model
 from ._progress import bar, display_of
 from ._types import Callback, Callbacks, Place, Rows
@@ -166,12 +165,20 @@ class Run(Work):
     job_id : str or None
         Known once the workers are about to start.
     folder : str or None
-        Where the model, the metrics and the logs are; known at the end of a successful job.
+        Where the model, the metrics and the logs are; known with the job's id, and None if a job has left nothing.
     epochs : list of dict
         The metrics of the epochs that are done.
     summary : dict or None
         The results of a job that has ended well (``docs/reference/metrics.md``).
     """
+
+    job_id: Fresh[Optional[str]] = Fresh()
+    folder: Fresh[Optional[str]] = Fresh()
+    start: Fresh[Optional[dict[str, Any]]] = Fresh()
+    tick: Fresh[Optional[dict[str, Any]]] = Fresh()
+    epochs: Fresh[list[dict[str, Any]]] = Fresh()
+    summary: Fresh[Optional[dict[str, Any]]] = Fresh()
+    failures: Fresh[list[dict[str, Any]]] = Fresh()
 
     def __init__(
         self,
@@ -190,15 +197,13 @@ class Run(Work):
         self._display = display_of(progress)
         self._warns = warns
         self._model: Optional[Model] = None
-        self._started = time.monotonic()
-        self._timeline: list[tuple[float, int]] = []
-        self.job_id: Optional[str] = None
+        self.job_id = None
         self.folder = folder
-        self.start: Optional[dict[str, Any]] = None
-        self.tick: Optional[dict[str, Any]] = None
-        self.epochs: list[dict[str, Any]] = []
-        self.summary: Optional[dict[str, Any]] = None
-        self.failures: list[dict[str, Any]] = []
+        self.start = None
+        self.tick = None
+        self.epochs = []
+        self.summary = None
+        self.failures = []
 
     @classmethod
     def open(cls, folder: Place) -> Run:
@@ -334,8 +339,10 @@ class Run(Work):
                 self.epochs = kept
         if self.summary is not None:
             self.job_id = self.job_id or self.summary.get("job_id")
-            for line in self.summary.get("warnings", ()) if self._warns else ():
-                warn(with_arguments(line), ConvergenceWarning)
+
+    def _warn(self) -> None:
+        for line in (self.summary or {}).get("warnings", ()) if self._warns else ():
+            warn(with_arguments(line), ConvergenceWarning)
 
     def _take_event(self, event: dict[str, Any]) -> None:
         kind = event.pop("event")
@@ -346,7 +353,6 @@ class Run(Work):
         elif kind == "epoch":
             metrics = {"epoch": event["epoch"], **event["metrics"]}
             self.epochs.append(metrics)
-            self._timeline.append((time.monotonic() - self._started, event["epoch"]))
             if self._callbacks:
                 self._uncalled.append(metrics)
         elif kind == "tick":
@@ -455,6 +461,10 @@ class Run(Work):
         from html import escape
 
         rows: dict[str, Any] = {"job": self.job_id, "state": self.status, "folder": self.folder}
+        if self.epochs and not self.summary:
+            last = dict(self.epochs[-1])
+            rows["epochs"] = f"{last.pop('epoch')} of {self.start['epochs']}" if self.start else last.pop("epoch")
+            rows.update(last)
         names = ("model", "optim", "workers", "epochs", "ended_by", "train_loss", "valid_loss", "test_loss")
         rows.update({name: self.summary[name] for name in names if self.summary and name in self.summary})
         if self.summary:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
 from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
 from ._errors import Cancelled, Error, InvalidArgument, LimitReached, Unavailable
-from ._job import Work
+from ._job import Fresh, Work
 from ._model import Model
 from ._progress import bar, display_of
 from ._run import _place
+from ._temporary import Folder
 from ._types import Place, Rows
 
 
@@ -92,13 +91,14 @@ def tune(
     try:
         of_jobs["data"] = saved.place(data, "data")
         of_jobs["test_data"] = saved.place(test_data, "test")
-        engine_job = _lambdaml.tune(file, text, _options.pairs(of_jobs), _options.pairs(settings))
+        search = Search(
+            _lambdaml.tune(file, text, _options.pairs(of_jobs), _options.pairs(settings)), progress=progress, saved=saved
+        )
+        return search if start else search.wait()
     except BaseException as error:
         saved.remove()
         _name_the_nearest(error, of_jobs, known)
         raise
-    search = Search(engine_job, progress=progress, saved=saved)
-    return search if start else search.wait()
 
 
 def _name_the_nearest(error: BaseException, options: Mapping[str, Any], settings: set[str]) -> None:
@@ -123,19 +123,19 @@ class _Saved:
     """Data of memory in files, for the time of a search."""
 
     def __init__(self) -> None:
-        self._folder: Optional[str] = None
+        self._folder: Optional[Folder] = None
 
     def place(self, data: Any, name: str) -> Any:
         dataset, place = _place(data, "")
         if dataset is None:
             return place
         if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="lambdaml-search-")
-        return dataset.save(os.path.join(self._folder, name))
+            self._folder = Folder("search-")
+        return dataset.save(os.path.join(self._folder.path, name))
 
     def remove(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
 
 class Search(Work):
@@ -153,6 +153,14 @@ class Search(Work):
         What ended it before all trials were done, e.g. its budget; else empty.
     """
 
+    start: Fresh[Optional[dict[str, Any]]] = Fresh()
+    folder: Fresh[Optional[str]] = Fresh()
+    metric: Fresh[Optional[str]] = Fresh()
+    summary: Fresh[Optional[dict[str, Any]]] = Fresh()
+    limit: Fresh[str] = Fresh()
+    _trials: Fresh[list[dict[str, Any]]] = Fresh()
+    _best: Fresh[Optional[dict[str, Any]]] = Fresh()
+
     def __init__(
         self,
         job: _lambdaml.Job,
@@ -164,13 +172,14 @@ class Search(Work):
         super().__init__(job)
         self._display = display_of(progress)
         self._saved = saved or _Saved()
-        self._trials: list[dict[str, Any]] = []
+        self._trials = []
+        self._best = None
         self._expected = 0
         self._model: Optional[Model] = None
-        self.start: Optional[dict[str, Any]] = None
+        self.start = None
         self.folder = folder
-        self.metric: Optional[str] = None
-        self.summary: Optional[dict[str, Any]] = None
+        self.metric = None
+        self.summary = None
         self.limit = ""
 
     @property
@@ -199,24 +208,24 @@ class Search(Work):
 
     @property
     def best(self) -> Optional[dict[str, Any]]:
-        """The searched options of the best trial, by name; None if no trial has ended well."""
-        return None if self.summary is None else self.summary.get("options")
+        """The searched options of the best trial, by name, of those until now; None before one has a value."""
+        return None if self._best is None else self._best["options"]
 
     @property
     def best_value(self) -> Optional[float]:
-        """The metric of the best trial."""
-        return None if self.summary is None else self.summary.get(self.metric or "")
+        """The metric of the best trial until now."""
+        return None if self._best is None else self._best["value"]
 
     @property
     def best_job(self) -> Optional[str]:
-        """The job file of the best trial, for :func:`lambdaml.train`."""
+        """The job file of the best trial, for :func:`lambdaml.train`; None before the search is over."""
         return None if self.summary is None else self.summary.get("best_yaml")
 
     @property
     def model(self) -> Model:
-        """The model of the best trial."""
+        """The model of the best trial, once the search is over."""
         if self._model is None:
-            if self.best is None or self.folder is None:
+            if self.summary is None or self.best is None or self.folder is None:
                 raise InvalidArgument(f"the search is {self.status}: it has no model yet")
             self._model = Model.load(self.folder)
         return self._model
@@ -262,13 +271,14 @@ class Search(Work):
             self.folder, self.metric = event["folder"], event["metric"]
         elif event["event"] == "trials":
             self._trials, self._expected = event["trials"], event["trials_expected"]
+            self._best = next((trial for trial in self._trials if trial["trial"] == event.get("best")), None)
 
     def _take_end(self) -> None:
         assert self._job is not None
         try:
             end = json.loads(self._job.result())
             self.summary = end["summary"]
-            self._take_trials()
+            self._take_summary(self.summary)
             self.limit = "" if end["over"] else end["limit"]
             self._over = True
         except Cancelled as error:
@@ -277,15 +287,18 @@ class Search(Work):
                 self._error = error
         except Error as error:
             self._error = error
+        for trial in self._trials:
+            if trial["state"] == "running":
+                trial["state"] = "stopped"
         # A search that can go on needs its data.
         if self.status == "done" or self.folder is None or not os.path.isdir(self.folder):
             self._saved.remove()
 
-    def _take_trials(self) -> None:
-        """Of the summary, which has all of them."""
-        assert self.summary is not None and self.metric is not None
+    def _take_summary(self, summary: dict[str, Any]) -> None:
+        """Takes in the trials, which are all there, and the best one."""
+        assert self.metric is not None
         values = {trial["trial"]: trial for trial in self._trials}
-        for trial in self.summary.get("trials", ()):
+        for trial in summary.get("trials", ()):
             values.setdefault(trial["trial"], {"options": {}, "value": None}).update(
                 {name: trial[name] for name in ("trial", "state") if name in trial}
             )
@@ -293,6 +306,9 @@ class Search(Work):
             values[number]["value"] = trial.get(self.metric, values[number].get("value"))
             values[number]["options"] = trial.get("options", values[number].get("options"))
         self._trials = [values[number] for number in sorted(values)]
+        self._best = None
+        if "best_trial" in summary:
+            self._best = {"options": summary["options"], "value": summary.get(self.metric)}
 
     def _progress_text(self) -> str:
         done = sum(trial["state"] in ("done", "stopped", "failed") for trial in self._trials)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, Optional, Union
 
@@ -19,8 +17,10 @@ import torch
 from . import _lambdaml, _options, _parts, _safetensors
 from ._dataset import Dataset
 from ._errors import DataCorrupt, InvalidArgument
+from ._job import Fresh
 from ._progress import counted
 from ._run import Run, _callbacks_of
+from ._temporary import Folder
 from ._types import Callbacks, Place
 
 __all__ = ["TorchRun", "train"]
@@ -92,6 +92,9 @@ def train(
     ------
     lambdaml.Error
         As of :func:`lambdaml.train`; :class:`DataCorrupt` if the workers' libtorch cannot read the exported module.
+    KeyboardInterrupt
+        After Ctrl-C: the job was stopped. Of a run of ``start=True``, which ``run.wait()`` waits for, ``run.resume()``
+        continues it.
 
     Examples
     --------
@@ -99,7 +102,7 @@ def train(
     >>> run = lambdaml.torch.train(net, (X, y), epochs=5, lr=0.01, workers=2)  # doctest: +SKIP
     """
     called = _callbacks_of(callbacks)
-    folder = tempfile.mkdtemp(prefix="lambdaml-torch-")
+    folder = Folder("torch-")
     try:
         chosen = dict(options)
         if "weight_decay" in chosen:
@@ -112,10 +115,10 @@ def train(
         exported, names = _exported(module, own_loss)
         if isinstance(optimizer, torch.optim.Optimizer):
             _require_same_parameters(optimizer, module, own_loss)
-        path = os.path.join(folder, "module.pt")
+        path = os.path.join(folder.path, "module.pt")
         torch.jit.save(exported, path)
         workers = chosen.get("workers") or 1
-        make = _Sets(names, target_of, folder, workers, progress)
+        make = _Sets(names, target_of, folder.path, workers, progress)
         data, place = make.of(data, "data")
         test_data, test_place = make.of(test_data, "test")
         chosen.update(model="torchscript:" + path, data=place, test_data=test_place)
@@ -126,12 +129,12 @@ def train(
             data=None if data is None else data._engine,
             test=None if test_data is None else test_data._engine,
         )
+        run = TorchRun(engine_job, data=data, test_data=test_data, callbacks=called, progress=progress)
+        run._begin(module, own_loss, optimizer, folder)
+        return run if start else run.wait()
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
         raise
-    run = TorchRun(engine_job, data=data, test_data=test_data, callbacks=called, progress=progress)
-    run._begin(module, own_loss, optimizer, folder)
-    return run if start else run.wait()
 
 
 class TorchRun(Run):
@@ -146,11 +149,12 @@ class TorchRun(Run):
         ``exp_avg_sq``, ``momentum_buffer``). None before the end, and for an optimizer without a state.
     """
 
-    module: torch.nn.Module
-    optimizer_state: Optional[dict[str, dict[str, torch.Tensor]]] = None
+    module: Fresh[torch.nn.Module] = Fresh()
+    optimizer_state: Fresh[Optional[dict[str, dict[str, torch.Tensor]]]] = Fresh()
 
-    def _begin(self, module: torch.nn.Module, loss: Any, optimizer: Any, folder: str) -> None:
+    def _begin(self, module: torch.nn.Module, loss: Any, optimizer: Any, folder: Folder) -> None:
         self.module, self._loss, self._optimizer = module, loss, optimizer
+        self.optimizer_state = None
         self._exported_to = folder
 
     def resume(
@@ -185,7 +189,7 @@ class TorchRun(Run):
         """
         if data is not None or test_data is not None:
             raise InvalidArgument("a run of lambdaml.torch is resumed with its own data: give none")
-        if not os.path.exists(self._exported_to):
+        if not self._exported_to.is_there:
             raise InvalidArgument("the run is done: train its module again, which has the trained weights")
         again = super().resume(start=True, callbacks=callbacks, progress=False, **options)
         out = TorchRun(
@@ -211,7 +215,7 @@ class TorchRun(Run):
             self._load()
         # A run that can be resumed needs its module's file, and its data.
         if self.status == "done" or self.folder is None:
-            shutil.rmtree(self._exported_to, ignore_errors=True)
+            self._exported_to.remove()
 
     def _load(self) -> None:
         assert self.folder is not None

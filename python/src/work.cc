@@ -49,7 +49,7 @@ std::vector<std::string> Progress::wait(double seconds) {
   changed_.wait_for(lock, std::chrono::duration<double>(seconds),
                     [this] { return ended_ || !events_.empty(); });
   std::vector<std::string> out = std::exchange(events_, {});
-  if (std::exchange(state_is_news_, false) && !ended_) out.push_back(json_text(state_));
+  if (std::exchange(state_is_news_, false)) out.push_back(json_text(state_));
   return out;
 }
 

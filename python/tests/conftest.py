@@ -2,6 +2,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -14,6 +15,15 @@ DATA = pathlib.Path(
 def own_folder(tmp_path, monkeypatch):
     """Runs go to runs/ of the test's own folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def temporary(tmp_path_factory, monkeypatch):
+    """The temporary folder, an own one."""
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
 
 
 def data_file(name):

@@ -636,16 +636,12 @@ def test_classes_have_the_numbers_that_numpy_gives_them(y):
     assert classes.tolist() == wanted.tolist() and numbers.tolist() == wanted_numbers.tolist()
 
 
-def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    import tempfile
-
-    monkeypatch.setattr(tempfile, "tempdir", None)
+def test_nothing_is_left_in_the_temporary_folder(temporary):
     X, y = scaled(load_iris)
     lambdaml.LogisticRegression().fit(X, y)
     with pytest.raises(ValueError):
         lambdaml.LogisticRegression(platform="nowhere").fit(X, y)
-    assert list(tmp_path.iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_million_rows_are_not_copied(run_python):

@@ -1,6 +1,7 @@
 """tune()."""
 
 import os
+import time
 
 import numpy
 import pytest
@@ -28,7 +29,7 @@ def test_a_search_finds_the_best_of_a_grid():
     assert search.cost_usd > 0 and "2 trials" in repr(search)
     assert sorted(os.listdir(search.folder))[:2] == ["best.yaml", "model.safetensors"]
     # What was saved of the data is gone.
-    assert not os.path.exists(search._saved._folder)
+    assert not os.path.exists(search._saved._folder.path)
 
 
 def test_a_search_of_a_file_is_that_of_the_command(higgs):
@@ -55,16 +56,23 @@ def test_a_stopped_search_goes_on(capsys):
     )
     with pytest.raises(lambdaml.Unavailable, match="still running; stop it first"):
         search.resume()
-    while not any(trial["epoch"] for trial in search._trials):
-        search.wait(0.2)
-        assert search.status == "running"
+    while search.best is None:  # without wait() or status
+        time.sleep(0.01)
+    assert search.status == "running" and search.best in ({"lr": 0.01}, {"lr": 0.02}, {"lr": 0.04})
+    assert search.folder is not None and len(search.trials) >= 1 and "with {'lr'" in repr(search)
     # Which takes nothing from the one that runs.
     with pytest.raises(lambdaml.Unavailable, match="still running; stop it first"):
         search.resume()
-    assert os.path.exists(search._saved._folder) and search.status == "running"
+    assert os.path.exists(search._saved._folder.path) and search.status == "running"
     search.stop()
     assert search.status == "stopped" and workers_of_this_process() == []
-    assert os.path.exists(search._saved._folder)
+    assert os.path.exists(search._saved._folder.path)
+    # The best until now; there is no model yet.
+    trials = search.trials
+    assert trials.loc[trials["lr"] == search.best["lr"], search.metric].iloc[0] == search.best_value
+    assert "running" not in set(trials["state"]) and search.best_job is None
+    with pytest.raises(ValueError, match="the search is stopped: it has no model yet"):
+        search.model
     with pytest.raises(ValueError, match="its own settings, but for budget and deadline, not trials$"):
         search.resume(trials=9)
     again = search.resume(start=True)

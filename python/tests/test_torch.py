@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import time
 import zipfile
 
 import numpy
@@ -61,7 +62,7 @@ def test_a_module_learns(form):
     # The file of the run is the module, too.
     assert accuracy(torch.jit.load(os.path.join(run.folder, "model.pt")), X, y) == accuracy(module, X, y)
     # Nothing of it is left but the run.
-    assert run._exported_to and not os.path.exists(run._exported_to)
+    assert run._exported_to and not os.path.exists(run._exported_to.path)
 
 
 def test_one_worker_takes_the_steps_of_pytorch():
@@ -211,12 +212,12 @@ def test_a_stopped_run_goes_on_with_its_module(capsys):
     module = net()
     options = {**OPTIONS, "epochs": 40, "checkpoint_every": 1}
     run = lambdaml.torch.train(module, (X, y), callbacks=lambda metrics: metrics["epoch"] == 3, **options)
-    assert run.status == "stopped" and os.path.exists(run._exported_to)
+    assert run.status == "stopped" and os.path.exists(run._exported_to.path)
     capsys.readouterr()
     done = run.resume(start=True, progress=True).wait()
     assert done.status == "done" and accuracy(module, X, y) > 0.9
     assert "epoch 40/40" in capsys.readouterr().err
-    assert not os.path.exists(run._exported_to)
+    assert not os.path.exists(run._exported_to.path)
     with pytest.raises(ValueError, match="the run is done: train its module again"):
         done.resume(epochs=50)
     whole = net()
@@ -234,6 +235,37 @@ def test_resume_of_the_package_loads_the_weights_too():
         lambdaml.resume(run, data=(X, y))
     done = lambdaml.resume(run)
     assert isinstance(done, lambdaml.torch.TorchRun) and accuracy(module, X, y) > 0.9
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_an_error_of_a_callback_leaves_no_temporary_folder(error, temporary):
+    def broken(metrics):
+        raise error
+
+    X, y = blobs()
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, y), batch_size=50)
+    for data in ((X, y), loader):
+        with pytest.raises(error):
+            lambdaml.torch.train(net(), data, epochs=100, callbacks=broken, **OPTIONS)
+        assert list(temporary.iterdir()) == []
+    # Who has the run can resume it.
+    module = net()
+    run = lambdaml.torch.train(module, loader, epochs=40, callbacks=broken, start=True, **OPTIONS)
+    with pytest.raises(error):
+        run.wait()
+    assert run.status == "stopped" and run.resume().status == "done" and accuracy(module, X, y) > 0.9
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_run_that_nobody_waits_for_loads_what_was_learned():
+    X, y = blobs()
+    module = net()
+    run = lambdaml.torch.train(module, (X, y), epochs=10, start=True, **OPTIONS)
+    end = time.monotonic() + 60
+    while run.optimizer_state is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert accuracy(module, X, y) > 0.9
 
 
 def test_traced_modules_are_taken_and_their_weights_loaded():

@@ -383,3 +383,87 @@ def test_poor_results_are_warnings():
     X, y = rows()
     with pytest.warns(lambdaml.ConvergenceWarning, match="has not converged in 2 epochs: give it more with epochs=,"):
         lambdaml.train(data=(X, y), workers=1, epochs=2)
+
+
+def test_a_run_that_nobody_waits_for_is_up_to_date():
+    """Whatever is read first: no attribute is as it was when something else was read."""
+    options = {"optim": "grad_avg", "workers": 1, "epochs": 20, "batch_size": 50, "start": True}
+    reads = {
+        "epochs": lambda run: len(run.epochs) == 20,
+        "metrics": lambda run: len(run.metrics) == 20,
+        "folder": lambda run: run.folder is not None and os.path.exists(os.path.join(run.folder, "summary.json")),
+        "summary": lambda run: run.summary is not None,
+        "cost_usd": lambda run: run.cost_usd is not None,
+        "job_id": lambda run: run.job_id is not None,
+        "logs": lambda run: run.folder is not None and "loaded" in run.logs(0),
+        "repr": lambda run: "done, 20 epochs" in repr(run),
+        "_repr_html_": lambda run: "<td>done</td>" in run._repr_html_(),
+    }
+    for name, is_there in reads.items():
+        run = lambdaml.train(data=rows(), **options)
+        end = time.monotonic() + 60
+        while not is_there(run):
+            assert time.monotonic() < end, name
+            time.sleep(0.01)
+    run = lambdaml.train(data=rows(), **{**ENDLESS, "start": True})
+    while not run.epochs:
+        time.sleep(0.01)
+    assert f" of {ENDLESS['epochs']}" in run._repr_html_() and "train_loss" in run._repr_html_()
+    before = len(run.metrics)
+    while len(run.metrics) == before:
+        time.sleep(0.01)
+    run.stop()
+
+
+def test_what_waits_and_callbacks_read_attributes_too():
+    seen = []
+    run = lambdaml.train(
+        data=rows(), start=True, callbacks=lambda m: seen.append((len(run.epochs), repr(run))), progress=True, **{**ENDLESS, "epochs": 5}
+    )
+    watching = threading.Thread(target=lambda: [repr(run) for _ in range(1000)])
+    watching.start()
+    run.wait()
+    watching.join()
+    assert len(seen) == 5 and all(epochs >= i + 1 for i, (epochs, _) in enumerate(seen))
+    assert len(run.epochs) == 5
+
+
+def test_an_interrupt_leaves_no_temporary_folder(temporary):
+    X, y = rows(4000)
+    def stopped(action):
+        timer = threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            action()
+        timer.join()
+        assert list(temporary.iterdir()) == []
+
+    def batches():
+        yield X, y
+        time.sleep(60)
+
+    slow = {**ENDLESS, "workers": 1}
+    stopped(lambda: lambdaml.tune(slow, {"lr": [0.01, 0.02]}, data=(X, y), concurrency=1))
+    stopped(lambda: lambdaml.train(data=lambdaml.Dataset.from_batches([(X, y)]), **slow))
+    stopped(lambda: lambdaml.Dataset.from_batches(batches()))
+    many = numpy.tile(X, (20, 1))
+    stopped(lambda: lambdaml.KMeans(100, n_init=1000, tol=0).fit(many))
+
+
+def test_folders_end_with_the_process_that_made_them(run_python, temporary):
+    code = """
+import lambdaml, os, tempfile
+search = lambdaml.tune(
+    {"workers": 1, "optim": "grad_avg", "epochs": 1000000, "batch_size": 10, "optim": "grad_avg"},
+    {"lr": [0.01, 0.02]}, data=([[0.0], [1.0]] * 50, [0, 1] * 50), start=True,
+)
+while search.folder is None: pass
+search.stop()
+there = os.listdir(tempfile.gettempdir())
+if os.fork() == 0:
+    raise SystemExit  # with all that Python does at its end
+os.wait()
+assert os.listdir(tempfile.gettempdir()) == there and len(there) == 1
+"""
+    run_python(code)
+    assert list(temporary.iterdir()) == []
