@@ -67,11 +67,9 @@ _atexit.register(_lambdaml.close)
 
 def __getattr__(name):
     if name not in _LAZY:
-        import difflib
+        from ._errors import suggestion, with_hint
 
-        near = difflib.get_close_matches(name, __all__, 1)
-        hint = f", did you mean '{near[0]}'?" if near else ""
-        raise AttributeError(f"module 'lambdaml' has no attribute '{name}'{hint}")
+        raise with_hint(AttributeError(f"module 'lambdaml' has no attribute '{name}'{suggestion(name, __all__)}"))
     import importlib
 
     try:

@@ -5,6 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from collections.abc import Iterable
+from typing import TypeVar
+
+_Exception = TypeVar("_Exception", bound=Exception)
+# Names that a message lists.
+_LISTED = 24
+
+
+_MEANT = re.compile(r"did you mean '.*?'(?:(?:,| or) '.*?')*\?")
 
 
 class Error(Exception):
@@ -17,7 +26,7 @@ class Error(Exception):
     message : str
         One line: what was being done, to what, why it failed and, where it helps, what to do.
     hint : str
-        The part of the message that says what to do; empty if there is none.
+        The part of the message that says what to do, or which name was meant; empty if there is none.
     causes : str
         The chain of causes, outermost first, one a line; empty if there are none.
     """
@@ -31,6 +40,8 @@ class Error(Exception):
 
     @property
     def hint(self) -> str:
+        if meant := _MEANT.search(self.message):
+            return meant[0]
         _, mark, hint = self.message.rpartition("; ")
         if not mark:
             _, mark, hint = self.message.rpartition(": ")
@@ -128,7 +139,8 @@ _BY_CODE: dict[str, type[Error]] = {error.code: error for error in Error.__subcl
 # The engine speaks of data in memory by a name that no user gave.
 _IN_MEMORY = re.compile(r"memory://(data|test)(?=[: ])")
 
-_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
+# With the space before a value, of which messages have some words.
+_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?: (?=['\d]|(?:standard|onehot|csv|none|async|aws|array)\b))?")
 
 
 def from_engine(code: str, message: str, causes: str = "") -> Error:
@@ -144,6 +156,26 @@ def with_arguments(message: str) -> str:
     """A message of the engine: options are arguments here, except in a command that is to be typed."""
     said, mark, command = message.partition("lambdaml ")
     return _FLAG.sub(lambda found: found[1].replace("-", "_") + "=", said) + mark + command
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """``", did you mean '…'?"`` with the nearest of the known names; empty if none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def suggestion_or_names(name: str, known: Iterable[object]) -> str:
+    """The suggestion or, if no name is near, the first of the known ones."""
+    names = [str(each) for each in known]
+    return suggestion(name, names) or f"; it has {', '.join(names[:_LISTED])}" + ", …" * (len(names) > _LISTED)
+
+
+def with_hint(error: _Exception) -> _Exception:
+    """An error of Python's own types, with the `hint` that ours have."""
+    error.hint = Error(str(error)).hint  # type: ignore[attr-defined]
+    return error
 
 
 def warn(message: str, category: type[Warning]) -> None:

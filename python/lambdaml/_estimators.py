@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import numbers
@@ -25,7 +24,7 @@ except ImportError:  # scikit-learn before 1.6
 from sklearn.utils import check_random_state
 
 from . import _lambdaml, _options
-from ._errors import InvalidArgument, warn
+from ._errors import InvalidArgument, suggestion_or_names, warn, with_hint
 from ._rows import plain_column, require_no_masks
 from ._run import Run
 from ._temporary import Folder
@@ -51,9 +50,8 @@ def keeps_parameters(init: _Init) -> _Init:
     def wrapped(self: Any, *args: Any, **parameters: Any) -> None:
         for name in parameters:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f", did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}"
-                raise TypeError(f"{type(self).__name__} has no parameter '{name}'{hint}")
+                hint = suggestion_or_names(name, known)
+                raise with_hint(TypeError(f"{type(self).__name__} has no parameter '{name}'{hint}"))
         init(self, *args, **parameters)
         given = signature.bind(self, *args, **parameters)
         given.apply_defaults()
@@ -78,9 +76,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         known = self._get_param_names()
         for name in params:
             if name not in known and "__" not in name:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f": did you mean '{near[0]}'?" if near else f". Valid parameters are: {known!r}."
-                raise ValueError(f"Invalid parameter '{name}' for estimator {type(self).__name__}{hint}")
+                hint = suggestion_or_names(name, known)
+                raise InvalidArgument(f"Invalid parameter '{name}' for estimator {type(self).__name__}{hint}")
         return super().set_params(**params)
 
     def _train(

@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 
 from . import _checks
 from ._batches import Facts, batch_of, without_columns
-from ._errors import InvalidArgument, NotFound, Unavailable
+from ._errors import InvalidArgument, NotFound, Unavailable, suggestion_or_names
 from ._rows import plain_column
 from ._types import Place
 
@@ -20,8 +20,6 @@ from ._types import Place
 _ROWS = 65_536
 # Bytes of a file that are fetched at a time.
 _PIECE = 16 << 20
-# Names that a message lists.
-_LISTED = 10
 
 
 class Parquet:
@@ -71,7 +69,7 @@ class Parquet:
         wanted += [name for name in (self._label, self._weight) if name is not None and name not in wanted]
         for name in wanted:
             if name not in there:
-                raise InvalidArgument(f"there is no column '{name}': the file has {', '.join(there[:_LISTED])}")
+                raise InvalidArgument(f"the file has no column '{name}'{suggestion_or_names(name, there)}")
         return wanted
 
 

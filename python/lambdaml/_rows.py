@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from . import _lambdaml
-from ._errors import InvalidArgument
+from ._errors import InvalidArgument, suggestion_or_names
 from ._types import Column, Rows
 
 # Number types that the engine converts itself.
 _NUMBERS = "?bBhHiIlLqQfd"
-# Names that a message lists.
-_LISTED = 10
 # Means of columns are far from 0 from so many standard deviations on: of float32's 7 digits 2 are lost.
 _FAR = 100
 # Rows that are shifted at a time.
@@ -93,7 +91,7 @@ def without_column(X: Rows, name: str, what: str = "y") -> tuple[Rows, Column]:
         raise InvalidArgument(f"{what} is the name '{name}', and X has no columns with names: give {what} as an array")
     columns = list(X.columns if columns is None else columns)
     if name not in columns:
-        raise InvalidArgument(f"X has no column '{name}': it has {', '.join(map(str, columns[:_LISTED]))}")
+        raise InvalidArgument(f"X has no column '{name}'{suggestion_or_names(name, columns)}")
     if hasattr(X, "column_names"):  # a table, or a batch of one
         return X.select([each for each in columns if each != name]), X.column(name)
     try:

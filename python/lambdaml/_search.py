@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any, Optional, Union
 
 from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
-from ._errors import Cancelled, Error, InvalidArgument, LimitReached, Unavailable
+from ._errors import Cancelled, Error, InvalidArgument, LimitReached, Unavailable, suggestion
 from ._job import Fresh, Work
 from ._model import Model
 from ._progress import bar, display_of
@@ -106,9 +105,9 @@ def _name_the_nearest(error: BaseException, options: Mapping[str, Any], settings
     if not isinstance(error, InvalidArgument) or "unknown option" not in str(error) or "did you mean" in str(error):
         return
     for name in options:
-        near = difflib.get_close_matches(name, settings, 1)
+        near = suggestion(name, settings)
         if str(error).startswith(name + ":") and near:
-            raise InvalidArgument(f"{name}: unknown option or setting, did you mean '{near[0]}'?") from None
+            raise InvalidArgument(f"{name}: unknown option or setting{near}") from None
 
 
 def _values(name: str, values: Any) -> Any:

@@ -6,7 +6,6 @@ a libtorch of their own.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ import torch
 
 from . import _lambdaml, _options, _parts, _safetensors
 from ._dataset import Dataset
-from ._errors import DataCorrupt, InvalidArgument
+from ._errors import DataCorrupt, InvalidArgument, suggestion
 from ._job import Fresh
 from ._progress import counted
 from ._run import Run, _callbacks_of
@@ -287,10 +286,8 @@ def _loss(loss: Any) -> tuple[Callable[[Any], Any], dict[str, Any], Any]:
     """(type of targets, options of the job, the loss to script or None)."""
     if isinstance(loss, str):
         if loss not in _LOSSES:
-            near = difflib.get_close_matches(loss, _LOSSES, 1)
             raise InvalidArgument(
-                f"loss must be one of {', '.join(_LOSSES)}, or a loss of PyTorch, not '{loss}'"
-                + (f": did you mean '{near[0]}'?" if near else "")
+                f"loss must be one of {', '.join(_LOSSES)}, or a loss of PyTorch, not '{loss}'{suggestion(loss, _LOSSES)}"
             )
         return _target_of(loss), {"loss": loss}, None
     if not callable(loss):

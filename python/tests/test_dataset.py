@@ -170,7 +170,7 @@ def test_frames_name_their_columns():
     assert (run.model.predict(frame[["v", "u"]]) == run.model.predict(frame[["u", "v"]])).all()
     with pytest.raises(ValueError, match="the column 'v' is missing"):
         run.model.predict(frame[["u"]])
-    with pytest.raises(ValueError, match="no column 'sort': it has u, v, kind"):
+    with pytest.raises(ValueError, match="no column 'sort'; it has u, v, kind"):
         lambdaml.Dataset(frame, "sort")
     with pytest.raises(ValueError, match="no numbers"):
         lambdaml.Dataset(frame)

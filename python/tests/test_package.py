@@ -70,9 +70,48 @@ def test_every_code_is_an_exception_of_its_own():
 
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.message) == (type(error), error.message)
+    # With its value, it is an argument with that.
+    for text, wanted in (
+        ("deploying: --handler 'worke': give worker", "deploying: handler='worke': give worker"),
+        ("--memory-mb 3: Lambda takes 128 to 10,240", "memory_mb=3: Lambda takes 128 to 10,240"),
+        ("use --scale standard, a smaller --lr or more epochs", "use scale=standard, a smaller lr= or more epochs"),
+        ("--zip and --image are both given", "zip= and image= are both given"),
+    ):
+        assert _errors.from_engine("invalid_argument", text).message == wanted
     # A command to be typed stays as it is.
     text = "stopped; continue with: lambdaml resume runs/1 --epochs 4"
     assert _errors.from_engine("cancelled", text).message == text
+
+
+def test_the_nearest_name_is_the_hint():
+    data = ([[0.0], [1.0]] * 4, [0, 1] * 4)
+    calls = {
+        "did you mean 'epochs'?": lambda: lambdaml.train(data=data, epoch=3),
+        "did you mean 'local'?": lambda: lambdaml.train(data=data, platform="locl"),
+        "did you mean 'strategy'?": lambda: lambdaml.tune(data=data, space={"l2": [1]}, strategie="grid"),
+        "did you mean 'grid'?": lambda: lambdaml.tune(data=data, space={"l2": [1]}, strategy="gird"),
+        "did you mean 'memcached' or 'memcacheds'?": lambda: lambdaml.storage.open("memcache://near"),
+        "did you mean 'workers'?": lambda: lambdaml.Ridge(worker=2),
+        "did you mean 'alpha'?": lambda: lambdaml.Ridge().set_params(alpa=2),
+        "did you mean 'train'?": lambda: lambdaml.trian,
+    }
+    for hint, call in calls.items():
+        with pytest.raises((ValueError, TypeError, AttributeError)) as raised:
+            call()
+        assert raised.value.hint == hint and str(raised.value).endswith(", " + hint), str(raised.value)
+    from lambdaml import _errors
+
+    several = "job.yaml: line 3: unknown option, did you mean 'l1', 'l2' or 'lr'? in the section a; b"
+    assert _errors.from_engine("invalid_argument", several).hint == "did you mean 'l1', 'l2' or 'lr'?"
+    assert not hasattr(lambdaml, "zzzzz")
+    import pandas
+
+    with pytest.raises(ValueError) as raised:
+        lambdaml.Dataset(pandas.DataFrame({"age": [1.0], "kind": [0]}), "kin")
+    assert raised.value.hint == "did you mean 'kind'?"
+    with pytest.raises(ValueError) as raised:
+        lambdaml.Dataset(pandas.DataFrame({"age": [1.0], "kind": [0]}), "label")
+    assert raised.value.hint == "it has age, kind"
 
 
 def test_the_stubs_name_all_that_there_is():

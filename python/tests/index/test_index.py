@@ -176,7 +176,7 @@ def test_bad_parquet_is_named(reader):
     with open("broken.parquet", "wb") as file:
         file.write(b"PAR1 no")
     for place, options, text in (
-        ("rows.parquet", {"label": "sort"}, "no column 'sort': the file has a, b, c, n, kind"),
+        ("rows.parquet", {"label": "sort"}, "the file has no column 'sort'; it has a, b, c, n, kind"),
         ("rows.parquet", {}, "'kind' has values .*no numbers"),
         ("missing.parquet", {"label": "kind"}, "NaN|'a' has missing values"),
         ("unlabelled.parquet", {"label": "kind"}, "missing values|several types|no numbers|of the type"),
