@@ -29,7 +29,7 @@ class Facts:
         import numpy
 
         self.rows += rows
-        if y is None:
+        if y is None or rows == 0:  # no values say of what type they would be
             return
         are_texts = y.dtype.kind == "U"
         if self._are_texts not in (None, are_texts):
@@ -96,7 +96,7 @@ def without_columns(rows: Rows, label: Optional[str], weight: Optional[str]) -> 
 
 
 class Batches:
-    """Batches of an iterable: rows X, or tuples (X, y) or (X, y, weights)."""
+    """Batches of an iterable: rows X, or tuples (X, y) or (X, y, weights); those without rows are left out."""
 
     what = "batches"
 
@@ -122,6 +122,8 @@ class Batches:
 
     def _arrays(self, batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
         for batch in batches:
+            if _is_nothing(batch):
+                continue
             out, names = batch_of(*self._split(batch))
             columns = out["X"].shape[1], names, out.keys()
             if self._columns is None:
@@ -130,7 +132,8 @@ class Batches:
                 raise InvalidArgument("a batch has other columns than the first one")
             if self._columns[2] != columns[2]:
                 raise InvalidArgument("some batches have y or weights, and others have not")
-            yield out
+            if out["X"].shape[0] > 0:
+                yield out
 
     def _split(self, batch: Any) -> tuple[Any, ...]:
         """(X, y) or (X, y, weights)."""
@@ -143,3 +146,10 @@ class Batches:
                 + (f"; with {named[0]}, rows with that column" if named else "")
             )
         return tuple(batch)
+
+
+def _is_nothing(batch: Any) -> bool:
+    """Whether it has no rows and no columns either: ``[]``, ``([], [])``, an array of the shape (0,)."""
+    if isinstance(batch, (tuple, list)):
+        return all(_is_nothing(each) for each in batch)
+    return getattr(batch, "shape", None) == (0,)

@@ -170,8 +170,8 @@ class Dataset:
         Parameters
         ----------
         batches : iterable
-            Of rows in any form (see :class:`Dataset`), or of tuples ``(X, y)`` or ``(X, y, weights)``. What
-            can be iterated again is read twice. The batches of an iterator are kept in files of the
+            Of rows in any form (see :class:`Dataset`), or of tuples ``(X, y)`` or ``(X, y, weights)``; batches without
+            rows are left out. What can be iterated again is read twice. The batches of an iterator are kept in files of the
             temporary folder until they are saved.
         label : str, optional
             The column of the rows that has the labels or targets.

@@ -44,7 +44,9 @@ class Parquet:
         for file in self._files:
             with file as path:
                 for rows in self._reader.batches(path, self._wanted(path)):
-                    yield batch_of(*without_columns(rows, self._label, self._weight))[0]
+                    batch = batch_of(*without_columns(rows, self._label, self._weight))[0]
+                    if batch["X"].shape[0] > 0:
+                        yield batch
 
     def facts(self) -> Facts:
         facts = Facts()

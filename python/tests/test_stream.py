@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 
 import numpy
@@ -150,6 +151,43 @@ def test_bad_batches_are_value_errors():
 
     with pytest.raises(ValueError, match="have 100 rows when they are read again, and 300 before"):
         lambdaml.Dataset.from_batches(Shrinking()).save("set", parts=2)
+
+
+@pytest.mark.parametrize("label", ["texts", "numbers", None])
+@pytest.mark.parametrize("again", [True, False])
+def test_batches_without_rows_are_left_out(label, again):
+    X, y = rows(100)
+    y = {"texts": numpy.array(["no", "yes"])[y], "numbers": y, None: None}[label]
+
+    def arrays(begin, end, columns=6):
+        return X[begin:end, :columns] if y is None else (X[begin:end, :columns], y[begin:end])
+
+    def table(begin, end, columns=6):
+        frame = pandas.DataFrame(X[begin:end, :columns]).add_prefix("x")
+        return frame if y is None else frame.assign(y=y[begin:end])
+
+    def sparse_rows(begin, end, columns=6):
+        part = sparse.csr_matrix(X[begin:end, :columns])
+        return part if y is None else (part, y[begin:end])
+
+    nothing = [[], ([], []), numpy.empty(0)]
+    for make, name in ((arrays, None), (table, y if y is None else "y"), (sparse_rows, None)):
+        batches = [make(0, 0), make(0, 30), *nothing, make(30, 30), make(30, 100), make(100, 100)]
+        source = lambda: lambdaml.Dataset.from_batches(batches if again else iter(batches), label=name)
+        assert source().load().rows == 100
+        source().save("set", parts=3)
+        lambdaml.Dataset.from_batches([make(0, 100)], label=name).save("wanted", parts=3)
+        if make is not sparse_rows:
+            (_, ours, our_labels), (_, theirs, their_labels) = read_back("set"), read_back("wanted")
+            numpy.testing.assert_array_equal(numpy.concatenate(ours), numpy.concatenate(theirs))
+            if y is not None:
+                numpy.testing.assert_array_equal(numpy.concatenate(our_labels), numpy.concatenate(their_labels))
+        shutil.rmtree("set"), shutil.rmtree("wanted")
+        # Their columns are checked.
+        with pytest.raises(ValueError, match="a batch has other columns than the first one"):
+            lambdaml.Dataset.from_batches([make(0, 30), make(30, 30, columns=2)], label=name).load()
+        with pytest.raises(ValueError, match="the data have no rows"):
+            lambdaml.Dataset.from_batches([make(0, 0), *nothing], label=name).load()
 
 
 def test_an_error_of_the_batches_is_passed_on():

@@ -154,6 +154,22 @@ def test_real_labels_of_parquet_are_targets(reader):
     numpy.testing.assert_allclose(run.model["weight"][0], [2, 1, 0, 0], atol=1e-2)
 
 
+def test_files_and_batches_without_rows_are_left_out(reader):
+    table = pyarrow.Table.from_pandas(frame()[:50], preserve_index=False)
+    empty = table.schema.empty_table()
+    for name, part in (("a", empty), ("b", table), ("c", empty)):
+        pyarrow.parquet.write_table(part, f"{name}.parquet")
+    rows = lambdaml.Dataset.from_parquet("*.parquet", label="kind")
+    assert rows.load().rows == 50
+    rows.save("set", parts=2)
+    with pytest.raises(ValueError, match="the data have no rows"):
+        lambdaml.Dataset.from_parquet("a.parquet", label="kind").load()
+    nothing = pyarrow.RecordBatch.from_pylist([], schema=table.schema)
+    batches = [nothing, *table.to_batches(max_chunksize=20), nothing]
+    batches = pyarrow.RecordBatchReader.from_batches(table.schema, batches)
+    assert lambdaml.Dataset.from_batches(batches, label="kind").load().rows == 50
+
+
 def test_weights_of_parquet(reader):
     table = frame()
     table["w"] = numpy.arange(len(table)) % 3
