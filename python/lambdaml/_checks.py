@@ -6,7 +6,7 @@ import math
 import os
 from typing import Any
 
-from ._errors import InvalidArgument
+from ._errors import InvalidArgument, shown
 
 
 def whole(name: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
@@ -18,7 +18,7 @@ def whole(name: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
     except (AttributeError, TypeError):
         number = None
     if number is None or not least <= number <= most:
-        raise InvalidArgument(f"{name} must be a whole number {_range(least, most)}, not {value!r}")
+        raise InvalidArgument(f"{name} must be a whole number {_range(least, most)}, not {shown(value)}")
     return number
 
 
@@ -30,7 +30,7 @@ def number(name: str, value: Any, least: float = -math.inf) -> float:
         real = math.nan
     if not (math.isfinite(real) and real >= least):
         bound = "" if least == -math.inf else f" from {least:g}"
-        raise InvalidArgument(f"{name} must be a number{bound}, not {value!r}")
+        raise InvalidArgument(f"{name} must be a number{bound}, not {shown(value)}")
     return real
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Optional, Union
 
 from . import _checks, _lambdaml, _parts
-from ._errors import InvalidArgument
+from ._errors import InvalidArgument, shown
 from ._rows import engine_dataset, labelling, rows_and_names, weighting, without_column
 from ._types import Column, Place, Rows
 
@@ -236,7 +236,7 @@ class Dataset:
 
 def _names(names: Any) -> list[str]:
     if isinstance(names, str) or not hasattr(names, "__iter__"):
-        raise TypeError(f"feature_names must be a list of texts, not {names!r}")
+        raise TypeError(f"feature_names must be a list of texts, not {shown(names)}")
     return [str(each) for each in names]
 
 

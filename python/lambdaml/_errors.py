@@ -11,6 +11,8 @@ from typing import TypeVar
 _Exception = TypeVar("_Exception", bound=Exception)
 # Names that a message lists.
 _LISTED = 24
+# Characters of a value that a message has.
+_LONGEST = 80
 
 
 _MEANT = re.compile(r"did you mean '.*?'(?:(?:,| or) '.*?')*\?")
@@ -156,6 +158,12 @@ def with_arguments(message: str) -> str:
     """A message of the engine: options are arguments here, except in a command that is to be typed."""
     said, mark, command = message.partition("lambdaml ")
     return _FLAG.sub(lambda found: found[1].replace("-", "_") + "=", said) + mark + command
+
+
+def shown(value: object) -> str:
+    """A value as a message of one line has it: its repr(), or its type."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST and "\n" not in text else f"a value of the type {type(value).__name__}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

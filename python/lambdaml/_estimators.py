@@ -24,7 +24,7 @@ except ImportError:  # scikit-learn before 1.6
 from sklearn.utils import check_random_state
 
 from . import _lambdaml, _options
-from ._errors import InvalidArgument, suggestion_or_names, warn, with_hint
+from ._errors import InvalidArgument, shown, suggestion_or_names, warn, with_hint
 from ._rows import plain_column, require_no_masks
 from ._run import Run
 from ._temporary import Folder
@@ -140,7 +140,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _positive(self, name: str) -> int:
         value = getattr(self, name)
         if isinstance(value, (bool, numpy.bool_)) or not isinstance(value, (int, numpy.integer)) or value < 1:
-            raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+            raise ValueError(f"{name} must be a whole number from 1, not {shown(value)}")
         return int(value)
 
     def _number(self, name: str, least: float = 0.0, above: Optional[float] = None) -> float:
@@ -149,7 +149,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         good = good and numpy.isfinite(value) and (value > above if above is not None else value >= least)
         if not good:
             bound = f"above {above:g}" if above is not None else f"from {least:g}"
-            raise ValueError(f"{type(self).__name__}: {name} must be a number {bound}, not {value!r}")
+            raise ValueError(f"{type(self).__name__}: {name} must be a number {bound}, not {shown(value)}")
         return float(value)
 
     def _seed(self) -> int:

@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
+from ._errors import shown
 from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
 from ._rows import engine_dataset, far_means, shifted
 from ._types import Column, Rows
@@ -210,7 +211,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         if isinstance(self.init, str):
             if self.init == "k-means++":
                 return None
-            raise ValueError(f"init must be 'k-means++' or an array of centers, not {self.init!r}")
+            raise ValueError(f"init must be 'k-means++' or an array of centers, not {shown(self.init)}")
         centers = check_array(self.init, dtype=dtype_of(X), input_name="init")
         if centers.shape != (clusters, X.shape[1]):
             raise ValueError(f"init has the shape {centers.shape} instead of ({clusters}, {X.shape[1]})")

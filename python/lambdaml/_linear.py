@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
-from ._errors import warn
+from ._errors import shown, warn
 from ._rows import engine_dataset, far_means, shifted
 from ._types import Column, Rows
 
@@ -303,11 +303,11 @@ class LogisticRegression(_Classifier):
         """
         ratio = self._number("l1_ratio")
         if ratio > 1:
-            raise ValueError(f"l1_ratio must be from 0 to 1, not {ratio!r}")
+            raise ValueError(f"l1_ratio must be from 0 to 1, not {shown(ratio)}")
         shares = {None: (0.0, 0.0), "l2": (1.0, 0.0), "l1": (0.0, 1.0)}
         shares.update(dict.fromkeys(("auto", "elasticnet"), (1 - ratio, ratio)))
         if self.penalty not in shares:
-            raise ValueError(f"penalty must be 'auto', 'l2', 'l1', 'elasticnet' or None, not {self.penalty!r}")
+            raise ValueError(f"penalty must be 'auto', 'l2', 'l1', 'elasticnet' or None, not {shown(self.penalty)}")
         l2, l1 = shares[self.penalty]
         epochs = self._fit(X, y, sample_weight, "lr", l2=l2, l1=l1, warm_start=bool(self.warm_start))
         self.n_iter_ = numpy.array([epochs], dtype=numpy.int32)
@@ -443,9 +443,9 @@ class LinearSVC(_Classifier):
             The job has failed, e.g. :class:`WorkersLost`.
         """
         if self.loss != "squared_hinge":
-            raise ValueError(f"loss must be 'squared_hinge', which has an optimum by gradients, not {self.loss!r}")
+            raise ValueError(f"loss must be 'squared_hinge', which has an optimum by gradients, not {shown(self.loss)}")
         if self.penalty not in ("l2", "l1"):
-            raise ValueError(f"penalty must be 'l2' or 'l1', not {self.penalty!r}")
+            raise ValueError(f"penalty must be 'l2' or 'l1', not {shown(self.penalty)}")
         options: dict[str, Any] = {"loss": "squared_hinge"}
         if self.fit_intercept:
             options["intercept_scaling"] = self._number("intercept_scaling", above=0)

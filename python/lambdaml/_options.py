@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ._errors import shown
+
 
 def text_of(value: Any) -> str:
     """An option's value as one would type it."""
@@ -33,7 +35,7 @@ def pairs(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in options.items():
         if value is None:
             continue
-        out.append((name, _text_of_option(name, value)))
+        out.append((name, text_of_option(name, value)))
     return out
 
 
@@ -42,7 +44,7 @@ def job_text(job: Mapping[str, Any]) -> str:
     out = {}
     for name, value in job.items():
         if not isinstance(name, str):
-            raise TypeError(f"the names of a job's options must be texts, not {name!r}")
+            raise TypeError(f"the names of a job's options must be texts, not {shown(name)}")
         if value is not None:
             out[name] = json.loads(json.dumps(value, default=lambda each: _plain(name, each)))
     return json.dumps(out)
@@ -52,10 +54,10 @@ def _plain(name: str, value: Any) -> Any:
     """What JSON has instead of a value that it has not."""
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return value.item()
-    return _text_of_option(name, value)
+    return text_of_option(name, value)
 
 
-def _text_of_option(name: str, value: Any) -> str:
+def text_of_option(name: str, value: Any) -> str:
     try:
         return text_of(value)
     except TypeError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
-from ._errors import Cancelled, Error, InvalidArgument, Unavailable, warn, with_arguments
+from ._errors import Cancelled, Error, InvalidArgument, Unavailable, shown, warn, with_arguments
 from ._job import Fresh, Work
 from ._model import Model
 from ._progress import bar, display_of
@@ -136,7 +136,7 @@ def resume(
 def _callbacks_of(callbacks: Callbacks) -> list[Callback]:
     listed = [callbacks] if callable(callbacks) else callbacks
     if not isinstance(listed, Sequence) or not all(callable(each) for each in listed):
-        raise TypeError(f"callbacks must be a function or a list of functions, not {callbacks!r}")
+        raise TypeError(f"callbacks must be a function or a list of functions, not {shown(callbacks)}")
     return list(listed)
 
 
@@ -154,6 +154,8 @@ def _place(data: Any, name: str) -> tuple[Optional[Dataset], Any]:
         data = Dataset(data[0], data[1], weights=data[2] if len(data) == 3 else None)
     elif not isinstance(data, Dataset):
         data = Dataset(data)
+    if data.rows == 0:
+        raise InvalidArgument("the data have no rows")
     return data, name
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from . import _checks, _lambdaml
-from ._errors import InvalidArgument
+from ._errors import InvalidArgument, shown
 from ._job import finish
 from ._types import Place
 
@@ -103,7 +103,7 @@ def deploy(
     for name in ("subnets", "security_groups"):
         ids = given.get(name, ())
         if isinstance(ids, str) or not isinstance(ids, Sequence) or not all(isinstance(each, str) for each in ids):
-            raise InvalidArgument(f"{name} must be a list of ids, not {ids!r}")
+            raise InvalidArgument(f"{name} must be a list of ids, not {shown(ids)}")
     for name in ("memory_mb", "timeout_s", "ephemeral_mb", "reserved_concurrency", "retries", "max_event_age_s"):
         if name in given:
             given[name] = _checks.whole(name, given[name], 0, 2**31 - 1)

@@ -13,9 +13,9 @@ from typing import Any, Callable, Optional, Union
 
 import torch
 
-from . import _lambdaml, _options, _parts, _safetensors
+from . import _checks, _lambdaml, _options, _parts, _safetensors
 from ._dataset import Dataset
-from ._errors import DataCorrupt, InvalidArgument, suggestion
+from ._errors import DataCorrupt, InvalidArgument, shown, suggestion
 from ._job import Fresh
 from ._progress import counted
 from ._run import Run, _callbacks_of
@@ -104,6 +104,8 @@ def train(
     folder = Folder("torch-")
     try:
         chosen = dict(options)
+        if "model" in chosen:
+            raise InvalidArgument("the model is the module: leave model= out")
         if "weight_decay" in chosen:
             if chosen.get("l2") is not None:
                 raise InvalidArgument("weight_decay is another name of l2: give one of them")
@@ -116,8 +118,7 @@ def train(
             _require_same_parameters(optimizer, module, own_loss)
         path = os.path.join(folder.path, "module.pt")
         torch.jit.save(exported, path)
-        workers = chosen.get("workers") or 1
-        make = _Sets(names, target_of, folder.path, workers, progress)
+        make = _Sets(names, target_of, folder.path, _workers(chosen.get("workers")), progress)
         data, place = make.of(data, "data")
         test_data, test_place = make.of(test_data, "test")
         chosen.update(model="torchscript:" + path, data=place, test_data=test_place)
@@ -282,6 +283,14 @@ class TorchRun(Run):
         return out
 
 
+def _workers(given: Any) -> int:
+    """The option, which is needed before the engine reads it: shards are made for it."""
+    if given is None:
+        return 1
+    text = _options.text_of_option("workers", given)
+    return _checks.whole("workers", int(text) if text.isdecimal() else given, 1)
+
+
 def _loss(loss: Any) -> tuple[Callable[[Any], Any], dict[str, Any], Any]:
     """(type of targets, options of the job, the loss to script or None)."""
     if isinstance(loss, str):
@@ -291,7 +300,7 @@ def _loss(loss: Any) -> tuple[Callable[[Any], Any], dict[str, Any], Any]:
             )
         return _target_of(loss), {"loss": loss}, None
     if not callable(loss):
-        raise InvalidArgument(f"loss must be a name, a function or a module, not {loss!r}")
+        raise InvalidArgument(f"loss must be a name, a function or a module, not {shown(loss)}")
     if not isinstance(loss, torch.nn.Module):
         name = _FUNCTIONS.get(loss)
         return (_target_of(name), {"loss": name}, None) if name else (_as_it_is, {"loss": "module"}, loss)
@@ -330,7 +339,7 @@ def _optimizer(optimizer: Any) -> dict[str, Any]:
     if isinstance(optimizer, str):
         return {"optimizer": optimizer}
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise InvalidArgument(f"optimizer must be a name or one of torch.optim, not {optimizer!r}")
+        raise InvalidArgument(f"optimizer must be a name or one of torch.optim, not {shown(optimizer)}")
     if len(optimizer.param_groups) != 1:
         raise InvalidArgument("optimizer has several groups of parameters: give one with a group")
     group = optimizer.param_groups[0]
@@ -431,20 +440,22 @@ class _Sets:
         utils = torch.utils.data
         if data is None or isinstance(data, (str, os.PathLike)):
             return None, data
-        if isinstance(data, Dataset):
-            return data, f"memory://{name}"
         if isinstance(data, utils.TensorDataset):
             data = tuple(data.tensors)
         if isinstance(data, (tuple, list, dict)):
-            return Dataset._of(self._make(self._batch(data))), f"memory://{name}"
+            data = Dataset._of(self._make(self._batch(data)))
+        if isinstance(data, Dataset):
+            if data.rows == 0:
+                raise InvalidArgument("the data set has no samples")
+            return data, f"memory://{name}"
         if isinstance(data, (utils.Dataset, utils.DataLoader)):
-            return None, self._save(data, os.path.join(self._folder, name))
+            return None, self._save(data, name)
         raise InvalidArgument(
             f"data of the type {type(data).__name__} cannot be used: give a TensorDataset, a Dataset, tensors "
             "(inputs, target) or the place of a prepared set"
         )
 
-    def _save(self, data: Any, folder: str) -> str:
+    def _save(self, data: Any, name: str) -> str:
         batches: Iterable[dict[str, Any]] = self._batches(data)
         if isinstance(data, (torch.utils.data.IterableDataset, torch.utils.data.DataLoader)):
             batches = _parts.Spool(batches)
@@ -453,25 +464,26 @@ class _Sets:
             rows = len(data)
         if rows == 0:
             raise InvalidArgument("the data set has no samples")
-        shown = counted(batches, rows, "samples saved", self._progress)
-        return _parts.save(shown, rows, min(self._workers, rows), folder, self._make)
+        if name == "data" and rows < self._workers:
+            raise InvalidArgument(f"{rows} samples are too few for {self._workers} workers; use fewer with workers=")
+        told = counted(batches, rows, "samples saved", self._progress)
+        return _parts.save(told, rows, min(self._workers, rows), os.path.join(self._folder, name), self._make)
 
     def _batches(self, data: Any) -> Iterator[dict[str, Any]]:
         if isinstance(data, torch.utils.data.DataLoader):
             for batch in data:
                 yield self._batch(batch)
             return
-        collate = torch.utils.data.default_collate
         samples = []
         # Not by its iterator, which ends at an IndexError.
         each = iter(data) if isinstance(data, torch.utils.data.IterableDataset) else map(data.__getitem__, range(len(data)))
         for sample in each:
             samples.append(sample)
             if len(samples) == _SAMPLES:
-                yield self._batch(collate(samples))
+                yield self._batch(_together(samples))
                 samples = []
         if samples:
-            yield self._batch(collate(samples))
+            yield self._batch(_together(samples))
 
     def _batch(self, batch: Any) -> dict[str, Any]:
         """Arrays by name, the target last."""
@@ -481,6 +493,8 @@ class _Sets:
                 raise InvalidArgument(f"a dict of tensors needs one target, under one of the names {', '.join(_TARGETS)}")
             inputs = {name: value for name, value in batch.items() if name != names[0]}
             target = batch[names[0]]
+        elif not isinstance(batch, (tuple, list)) or not batch:
+            raise InvalidArgument("the data have no target: give (inputs, target)")
         else:
             *values, target = batch
             if len(values) == 1 and isinstance(values[0], (tuple, list)):
@@ -511,12 +525,20 @@ class _Sets:
         return _lambdaml.tensors(list(batch.items()), target=("target", target))
 
 
+def _together(samples: list[Any]) -> Any:
+    """A batch of samples."""
+    try:
+        return torch.utils.data.default_collate(samples)
+    except (RuntimeError, TypeError) as error:  # of other shapes, or no tensors and numbers
+        raise InvalidArgument(f"the samples make no batch: {str(error).splitlines()[0]}") from None
+
+
 def _array(name: str, value: Any) -> Any:
     """The numbers of a tensor, of a type that the engine has, in one piece."""
     import numpy
 
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
+        value = value.detach().cpu().to_dense()
         value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
     value = numpy.asarray(value)
     if value.dtype.kind not in "biuf":

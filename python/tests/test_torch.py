@@ -328,6 +328,41 @@ class Unscriptable(torch.nn.Module):
         return eval("x")
 
 
+class Samples(torch.utils.data.Dataset):
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, i):
+        return self.samples[i]
+
+
+def test_the_number_of_workers_is_read_as_that_of_other_jobs():
+    X, y = blobs()
+    samples = Samples([(x, int(label)) for x, label in zip(X, y)])
+    for data in ((X, y), samples, torch.utils.data.DataLoader(samples, batch_size=50)):
+        run = lambdaml.torch.train(net(), data, epochs=1, **{**OPTIONS, "workers": "2"})
+        assert run.start["workers"] == 2
+        for wrong in ("two", "", 0, -1, 2.5, True, [1, 2], numpy.ones(3), {}, object()):
+            with pytest.raises((TypeError, ValueError), match="^workers: an option cannot|^workers must be a whole number from 1, not") as raised:
+                lambdaml.torch.train(net(), data, **{**OPTIONS, "workers": wrong})
+            assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["module", "data", "test_data", "loss", "optimizer", "callbacks", "epochs", "lr", "weight_decay"])
+def test_a_wrong_type_is_one_line(name):
+    X, y = blobs()
+    for wrong in (3j, object(), {"a": object()}, torch.optim.Adam(net().parameters()), numpy.ones((200, 300)), lambda x: x):
+        if name == "data" and callable(getattr(wrong, "shape", None)) or name == "callbacks" and callable(wrong):
+            continue
+        given = {**OPTIONS, "module": net(), "data": (X, y), name: wrong}
+        with pytest.raises((TypeError, ValueError)) as raised:
+            lambdaml.torch.train(**given)
+        assert "\n" not in str(raised.value) and len(str(raised.value)) < 400, raised.value
+
+
 def test_bad_arguments_are_named():
     X, y = blobs()
     tuned = net()
@@ -356,9 +391,17 @@ def test_bad_arguments_are_named():
         ({"data": (X, y + 7)}, "class|7"),
         ({"weight_decay": 0.1, "l2": 0.1}, "weight_decay is another name"),
         ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"model": "lr"}, "the model is the module"),
+        ({"data": ()}, "the data have no target"),
+        ({"data": (X[:0], y[:0])}, "has no samples"),
+        ({"data": Samples([X[0], X[1]])}, "the data have no target"),
+        ({"data": Samples([(X[0], 1), (X[1, :2], 0)])}, "the samples make no batch"),
+        ({"data": Samples([(object(), 1)])}, "the samples make no batch"),
+        ({"data": Samples([(X[0], 1)]), "workers": 2}, "1 samples are too few for 2 workers"),
     ):
-        with pytest.raises(ValueError, match=text):
+        with pytest.raises(ValueError, match=text) as raised:
             train(**options)
+        assert "\n" not in str(raised.value)
     assert not pathlib.Path("runs").exists() or not os.listdir("runs")
 
 
