@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
-from . import _checks, _lambdaml
+from . import _checks, _lambdaml, _options
 from ._errors import InvalidArgument, shown
 from ._job import finish
 from ._types import Place
@@ -48,9 +48,13 @@ def deploy(
     arch: Optional[str] = None,
     subnets: Optional[Sequence[str]] = None,
     security_groups: Optional[Sequence[str]] = None,
+    file_system: Optional[str] = None,
     reserved_concurrency: Optional[int] = None,
     retries: Optional[int] = None,
     max_event_age_s: Optional[int] = None,
+    schedule: Optional[str] = None,
+    on_upload: Optional[str] = None,
+    job: Union[Mapping[str, Any], Place, None] = None,
     dry_run: bool = False,
 ) -> list[dict[str, Any]]:
     """Makes or updates functions on AWS Lambda, as ``lambdaml deploy`` does.
@@ -79,8 +83,17 @@ def deploy(
         By default that of the package.
     subnets, security_groups : list of str, optional
         Ids of the network in which it runs.
+    file_system : str, optional
+        What it mounts, ``"ARN=/mnt/NAME"``: an access point of EFS or S3 Files, within a network; ``"none"``: nothing.
     reserved_concurrency, retries, max_event_age_s : int, optional
         Its executions at once; for asynchronous events, repetitions after an error and seconds until they are dropped.
+    schedule : str, optional
+        With the handler trigger: when it starts the job, ``"cron(0 3 * * ? *)"`` or ``"rate(1 day)"``, in UTC; ``"none"``:
+        never.
+    on_upload : str, optional
+        With the handler trigger: each new object there starts the job, ``"s3://BUCKET/PREFIX"``; ``"none"``: none does.
+    job : dict, str or path, optional
+        That of `schedule` and `on_upload`: options by name, or a job file.
     dry_run : bool
         Say what would change, and change nothing.
 
@@ -89,11 +102,16 @@ def deploy(
     list of dict
         For each function ``function``, ``arn``, ``action`` and ``changes``.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
+    given = {name: value for name, value in locals().items() if value is not None and name != "job"}
+    file, text = "", ""
+    if isinstance(job, Mapping):
+        text = _options.job_text(job)
+    elif job is not None:
+        file = _checks.job_file(job)
     for name in ("zip", "model"):
         if name in given:
             given[name] = os.fspath(given[name])
-    for name in ("image", "function", "handler", "role", "code_bucket", "arch"):
+    for name in ("image", "function", "handler", "role", "code_bucket", "arch", "file_system", "schedule", "on_upload"):
         if name in given:
             _checks.text(name, given[name])
     if env is not None:
@@ -108,7 +126,7 @@ def deploy(
         if name in given:
             given[name] = _checks.whole(name, given[name], 0, 2**31 - 1)
     given["dry_run"] = bool(dry_run)
-    return finish(_lambdaml.deploy(json.dumps(given)))
+    return finish(_lambdaml.deploy(json.dumps(given), file, text))
 
 
 def destroy(*functions: str, all: bool = False, dry_run: bool = False) -> dict[str, list[str]]:
@@ -126,7 +144,8 @@ def destroy(*functions: str, all: bool = False, dry_run: bool = False) -> dict[s
     Returns
     -------
     dict
-        Names by what happened to them: ``deleted``, ``absent``, ``left``.
+        Names of functions by what happened to them: ``deleted``, ``absent``, ``left``; the ``rules`` that started jobs and
+        went with their functions; and ``notes``, lines that say what else stays and why.
     """
     if bool(functions) == bool(all):
         raise InvalidArgument("destroy() takes names of functions, or all=True")

@@ -18,6 +18,8 @@
 #include "lambdaml/deploy/deployment.h"
 #include "lambdaml/deploy/own_service.h"
 #include "lambdaml/deploy/package.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/options.h"
 #include "work.h"
 
 namespace lambdaml::python {
@@ -55,21 +57,38 @@ deploy::DeployOptions deploy_options(const std::string& text) {
   take(from, "arch", out.architecture);
   take(from, "subnets", out.subnets);
   take(from, "security_groups", out.security_groups);
+  take(from, "file_system", out.file_system);
   take(from, "reserved_concurrency", out.reserved_concurrency);
   take(from, "retries", out.retries);
   take(from, "max_event_age_s", out.max_event_age_s);
+  take(from, "schedule", out.starts.schedule);
+  take(from, "on_upload", out.starts.on_upload);
   take(from, "dry_run", out.dry_run);
   return out;
 }
 
-std::unique_ptr<Job> deploy_functions(const std::string& options) {
-  return std::make_unique<Job>([wanted = deploy_options(options)](Progress&) {
-    aws::LambdaClient client;
-    ordered_json all = ordered_json::array();
-    for (const deploy::Deployed& deployed : deploy::deploy(client, wanted))
-      all.push_back(deploy::to_json(deployed));
-    return all;
-  });
+/// The job's options that are given by a file, or by the text of one, as the trigger takes them.
+std::string event_of(const std::string& file, const std::string& text) {
+  if (file.empty() && text.empty()) return "";
+  Options options = job::job_options();
+  if (text.empty())
+    job::read_job_file(file, options);
+  else
+    job::read_job_text(text, "job", options);
+  return json_text(job::to_json(options, job::Values::given));
+}
+
+std::unique_ptr<Job> deploy_functions(const std::string& options, const std::string& job_file,
+                                      const std::string& job_text) {
+  return std::make_unique<Job>(
+      [wanted = deploy_options(options), job_file, job_text](Progress&) mutable {
+        wanted.starts.job = event_of(job_file, job_text);
+        aws::LambdaClient client;
+        ordered_json all = ordered_json::array();
+        for (const deploy::Deployed& deployed : deploy::deploy(client, wanted))
+          all.push_back(deploy::to_json(deployed));
+        return all;
+      });
 }
 
 std::unique_ptr<Job> destroy_functions(const std::vector<std::string>& names, bool all,
@@ -78,8 +97,11 @@ std::unique_ptr<Job> destroy_functions(const std::vector<std::string>& names, bo
   return std::make_unique<Job>([wanted](Progress&) {
     aws::LambdaClient client;
     const deploy::Destroyed result = deploy::destroy(client, wanted);
-    return ordered_json{
-        {"deleted", result.deleted}, {"absent", result.absent}, {"left", result.left}};
+    return ordered_json{{"deleted", result.deleted},
+                        {"absent", result.absent},
+                        {"left", result.left},
+                        {"rules", result.rules},
+                        {"notes", result.notes}};
   });
 }
 
@@ -141,7 +163,8 @@ class Emulator {
 }  // namespace
 
 void add_services(py::module_& module) {
-  module.def("deploy", deploy_functions, py::arg("options"));
+  module.def("deploy", deploy_functions, py::arg("options"), py::arg("job_file"),
+             py::arg("job_text"));
   module.def("destroy", destroy_functions, py::arg("names"), py::arg("all"), py::arg("dry_run"));
   module.def("package", make_package, py::arg("programs"), py::arg("output"));
   py::class_<Emulator>(module, "Emulator")

@@ -63,7 +63,8 @@ def test_functions_train_rows_in_memory(keys, monkeypatch, tmp_path):
         assert len(environments()) == 2
         with pytest.raises(lambdaml.NotFound):
             lambdaml.LogisticRegression(platform="aws", function="absent", channel=f"file://{tmp_path}/channel").fit(X, y)
-        assert lambdaml.destroy("worker", "absent") == {"deleted": ["worker"], "absent": ["absent"], "left": []}
+        gone = lambdaml.destroy("worker", "absent")
+        assert (gone["deleted"], gone["absent"], gone["left"], gone["rules"]) == (["worker"], ["absent"], [], [])
     assert environments() == [] and variables() == before
     here = lambdaml.LogisticRegression(workers=2, platform="local").fit(X, y)
     assert (there.coef_ == here.coef_).all() and (there.intercept_ == here.intercept_).all()
@@ -88,14 +89,34 @@ def test_a_package_has_the_worker():
 
 def test_bad_arguments_are_named(monkeypatch):
     monkeypatch.setenv("AWS_REGION", "us-east-1")
+    job = {"data": "s3://data/set", "channel": "s3://channel", "workers": 2}
+    trigger = lambda **given: lambdaml.deploy(**{"zip": PACKAGE, "role": ROLE, "handler": "trigger", "job": job, **given})
     for call, error, text in (
         (lambda: lambdaml.deploy(zip="absent.zip", role=ROLE), lambdaml.NotFound, "absent.zip"),
         (lambda: lambdaml.deploy(zip=PACKAGE, memory_mb=1), ValueError, "memory"),
         (lambda: lambdaml.deploy(zip=PACKAGE, memory_mb="1769"), ValueError, "memory_mb must be a whole number"),
         (lambda: lambdaml.deploy(zip=PACKAGE, subnets="subnet-1"), ValueError, "subnets must be a list"),
         (lambda: lambdaml.deploy(zip=PACKAGE, handler="wrker"), ValueError, "worker"),
+        (lambda: lambdaml.deploy(zip=PACKAGE, file_system="/mnt/x"), ValueError, "file_system="),
+        (lambda: trigger(schedule="rate(1 days)"), ValueError, "schedule="),
+        (lambda: trigger(on_upload="/data"), ValueError, "on_upload="),
+        (lambda: trigger(schedule="rate(1 day)", job=None), ValueError, "job="),
+        (lambda: trigger(schedule="rate(1 day)", job={"wokers": 2}), ValueError, "did you mean 'workers'"),
+        (lambda: trigger(schedule="rate(1 day)", job="absent.yaml"), lambdaml.NotFound, "absent.yaml"),
         (lambda: lambdaml.destroy(), ValueError, "names of functions, or all=True"),
         (lambda: lambdaml.emulate(port=-1).__enter__(), ValueError, "port must be"),
     ):
         with pytest.raises(error, match=text):
             call()
+
+
+def test_deploy_has_the_options_of_the_command():
+    """Each of `lambdaml deploy`; those that take several values are plural."""
+    import inspect
+    import re
+    import subprocess
+
+    said = subprocess.run([os.environ["LAMBDAML_COMMAND"], "deploy", "--help"], capture_output=True, text=True).stdout
+    options = {name.replace("-", "_") for name in re.findall(r"^  --([a-z-]+)", said, re.MULTILINE)} - {"json"}
+    there = set(inspect.signature(lambdaml.deploy).parameters)
+    assert {{"subnet": "subnets", "security_group": "security_groups"}.get(name, name) for name in options} == there

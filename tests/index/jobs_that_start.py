@@ -15,6 +15,7 @@ import time
 import boto3
 
 LAMBDAML, ZIP, FOLDER = (pathlib.Path(word).absolute() for word in sys.argv[1:4])
+PYTHON = LAMBDAML.parents[1] / "python"
 ROLE = "arn:aws:iam::123456789012:role/lambdaml"
 
 
@@ -121,6 +122,29 @@ def check():
     assert not boto3.client("lambda").list_functions()["Functions"]
 
 
+def check_python():
+    """The same by the Python package, where it was built."""
+    if not (PYTHON / "lambdaml").exists():
+        print("the Python package: skipped, `make python` builds it")
+        return
+    sys.path.insert(0, str(PYTHON))
+    import lambdaml
+
+    job = {"data": "s3://data/higgs", "channel": "s3://channel", "workers": 8}
+    wanted = {"handler": "trigger", "schedule": "cron(0 3 * * ? *)", "on_upload": "s3://data/higgs/ready"}
+    lambdaml.deploy(zip=ZIP, role=ROLE, job=job, **wanted)
+    there = rules()
+    assert set(there) == {"lambdaml-trigger-schedule", "lambdaml-trigger-upload"}, there
+    assert all(json.loads(targets[0]["Input"]) == job for _, targets in there.values()), there
+    assert lambdaml.deploy(job=job, **wanted)[0]["changes"] == []
+    lambdaml.deploy(handler="trigger", on_upload="none", schedule="rate(1 day)", job=FOLDER / "other.yaml")
+    [(rule, targets)] = rules().values()
+    assert rule["ScheduleExpression"] == "rate(1 day)" and json.loads(targets[0]["Input"])["workers"] == 4
+    gone = lambdaml.destroy("lambdaml-trigger")
+    assert (gone["deleted"], gone["rules"]) == (["lambdaml-trigger"], ["lambdaml-trigger-schedule"]), gone
+    assert not rules()
+
+
 shutil.rmtree(FOLDER, ignore_errors=True)
 FOLDER.mkdir(parents=True)
 moto, url = start_moto()
@@ -128,6 +152,7 @@ try:
     os.environ.update(AWS_ENDPOINT_URL=url, AWS_REGION="us-east-1", AWS_DEFAULT_REGION="us-east-1",
                       AWS_ACCESS_KEY_ID="k", AWS_SECRET_ACCESS_KEY="s", NO_PROXY="127.0.0.1")
     check()
+    check_python()
 finally:
     moto.kill()
     moto.wait()
