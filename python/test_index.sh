@@ -14,4 +14,4 @@ rm -rf "$venv"
 unset PYTHONPATH OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 export PYTHONDONTWRITEBYTECODE=1 PATH="$venv/bin:$PATH"
 "$venv/bin/python" -m pytest -q -p no:cacheprovider python/tests/index python/tests/test_estimators.py \
-  -k 'index or check_estimator or scikit_learns_tools or bad_input or bad_weights or partial_fit or warm_start or kmeans'
+  -k 'index or check_estimator or scikit_learns_tools or bad_input or bad_weights or partial_fit or warm_start or kmeans or code_for or effect or types'

@@ -6,6 +6,7 @@ import functools
 import inspect
 import numbers
 import os
+from collections.abc import Mapping
 from typing import Any, Callable, Optional, TypeVar
 
 import numpy
@@ -70,6 +71,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     function: Optional[str]
     verbose: int
     random_state: Any
+    _without_effect: dict[str, Any] = {}
 
     def set_params(self: _Self, **params: Any) -> _Self:
         """Sets parameters, as those of all estimators of scikit-learn; an unknown one is answered with the nearest."""
@@ -143,14 +145,63 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{name} must be a whole number from 1, not {shown(value)}")
         return int(value)
 
-    def _number(self, name: str, least: float = 0.0, above: Optional[float] = None) -> float:
+    def _number(self, name: str, least: float = 0.0, above: Optional[float] = None, infinite: bool = False) -> float:
         value = getattr(self, name)
         good = isinstance(value, (int, float, numpy.integer, numpy.floating)) and not isinstance(value, bool)
-        good = good and numpy.isfinite(value) and (value > above if above is not None else value >= least)
-        if not good:
+        good = good and (numpy.isfinite(value) or infinite and value == numpy.inf)
+        if not good or (value < least if above is None else value <= above):
             bound = f"above {above:g}" if above is not None else f"from {least:g}"
             raise ValueError(f"{type(self).__name__}: {name} must be a number {bound}, not {shown(value)}")
         return float(value)
+
+    def _choice(self, name: str, *values: Any) -> Any:
+        """A parameter that must be one of these texts or None."""
+        value = getattr(self, name)
+        value = str(value) if isinstance(value, str) else value  # one of NumPy's
+        if not (value is None or isinstance(value, str)) or value not in values:
+            *some, last = map(repr, values)
+            raise ValueError(f"{name} must be {', '.join(some)}{' or ' * bool(some)}{last}, not {shown(value)}")
+        return value
+
+    def _switch(self, name: str) -> bool:
+        value = getattr(self, name)
+        if not isinstance(value, (bool, int, numpy.bool_, numpy.integer)) or value not in (0, 1):
+            raise ValueError(f"{name} must be True or False, not {shown(value)}")
+        return bool(value)
+
+    def _require_usable_parameters(self) -> None:
+        """Checks those that all have, and those by which scikit-learn computes in another way.
+
+        The latter have no effect here: each has the same result by all its values, so code that gives some runs as it is.
+        """
+        for name in ("channel", "platform", "function"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, (str, os.PathLike)):
+                raise ValueError(f"{name} must be a text or None, not {shown(value)}")
+        if not isinstance(self.verbose, (bool, numpy.bool_, numbers.Integral)) or self.verbose < 0:
+            raise ValueError(f"verbose must be a whole number from 0, not {shown(self.verbose)}")
+        try:
+            check_random_state(self.random_state)
+        except (TypeError, ValueError):
+            raise ValueError(f"random_state must be a whole number, a RandomState or None, not {shown(self.random_state)}") from None
+        weights = getattr(self, "class_weight", None)
+        if weights is not None and not isinstance(weights, (str, Mapping)):
+            raise ValueError(f"class_weight must be a dict, 'balanced' or None, not {shown(weights)}")
+        for name, values in self._without_effect.items():
+            if values == "switch":
+                self._switch(name)
+            elif values == "number":
+                self._number(name, above=0)
+            elif values == "square":
+                shape = getattr(getattr(self, name), "shape", ())
+                if len(shape) != 2 or shape[0] != shape[1]:
+                    self._switch(name)
+            elif values == "jobs":
+                value = getattr(self, name)
+                if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
+                    raise ValueError(f"{name} must be a whole number or None, not {shown(value)}; workers= says what works")
+            else:
+                self._choice(name, *values)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -171,7 +222,7 @@ def validated(estimator: Any, X: Rows, y: Any = "no_validation", **parameters: A
     try:
         out = validate_data(estimator, X, y, **parameters)
     except ValueError as error:
-        raise ValueError(_line_of(str(error))) from None
+        raise ValueError(line_of(str(error))) from None
     # Dates may be classes.
     for what, values in zip(("X", "y"), out if isinstance(out, tuple) else (out,)):
         if values.dtype.kind in "mM" and (what == "X" or parameters.get("y_numeric")):
@@ -179,7 +230,7 @@ def validated(estimator: Any, X: Rows, y: Any = "no_validation", **parameters: A
     return out
 
 
-def _line_of(text: str) -> str:
+def line_of(text: str) -> str:
     first, *others = text.splitlines()
     # Tools look for this one as it is.
     if not others or first.startswith("The feature names should match"):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Optional, Union
 
 import numpy
 from sklearn.base import ClusterMixin, TransformerMixin
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
-from ._errors import shown
-from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
+from ._errors import warn
+from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, line_of, validated
 from ._rows import engine_dataset, far_means, shifted
 from ._types import Column, Rows
 
@@ -25,14 +26,21 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     ----------
     n_clusters : int
         From 1 to the number of rows.
-    init : {"k-means++"} or array of shape (n_clusters, n_features)
-        Where the centers begin: "k-means++" chooses rows, by k-means‖; or the centers themselves.
+    init : {"k-means++", "random"}, callable or array of shape (n_clusters, n_features)
+        Where the centers begin: "k-means++" chooses rows that are far from each other, by k-means‖, "random" any rows,
+        by their weights; a callable gets X, n_clusters and ``random_state=``, and returns centers; or the centers
+        themselves.
     n_init : int or "auto"
-        Starts that are tried; the one with the smallest inertia is the result. "auto" is one, as it is with an array.
+        Starts that are tried; the one with the smallest inertia is the result. "auto" is 10 for "random" and a callable,
+        else one. With an array there is one.
     max_iter : int
         Passes over the data at most.
     tol : float
         As of :class:`sklearn.cluster.KMeans`: relative to the variance of the columns.
+    copy_x : bool
+        Has no effect: rows are never changed.
+    algorithm : {"lloyd", "elkan", "auto", "full"}
+        Has no effect: all of them lead from the same start to the same clusters.
     random_state : int, RandomState or None
         By which starts are drawn.
     verbose : int
@@ -73,6 +81,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     n_iter_: int
     # What is subtracted before distances are computed, where columns are far from 0.
     _means: Optional[numpy.ndarray] = None
+    _without_effect = {"copy_x": "switch", "algorithm": ("lloyd", "elkan", "auto", "full")}
 
     @keeps_parameters
     def __init__(
@@ -83,6 +92,8 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         n_init: Union[int, str] = "auto",
         max_iter: int = 300,
         tol: float = 1e-4,
+        copy_x: bool = True,
+        algorithm: str = "lloyd",
         random_state: Any = None,
         verbose: int = 0,
         workers: int = 1,
@@ -113,22 +124,21 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         ValueError, lambdaml.Error
             As of :meth:`LogisticRegression.fit`.
         """
+        self._require_usable_parameters()
         X = validated(self, X, accept_sparse=["csr", "csc"], dtype="numeric")
         weights = checked_weights(sample_weight, X)
-        begin = self._begin(X)
-        n_init = 1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init")
-        if begin is not None and n_init > 1:
-            raise ValueError(f"n_init must be 1 with an array as init, not {n_init}")
+        options = {
+            "epochs": self._positive("max_iter"),
+            "threshold": (self._number("tol") * _variance(X)) ** 0.5,
+            "seed": self._seed(),
+        }
         self._means = far_means(X)
-        self.cluster_centers_, summary = self._moved(
-            X,
-            weights,
-            begin,
-            n_init=n_init,
-            epochs=self._positive("max_iter"),
-            threshold=(self._number("tol") * _variance(X)) ** 0.5,
-            seed=self._seed(),
-        )
+        starts = self._starts(X, weights)
+        if starts is None:
+            best = self._moved(X, weights, None, n_init=self._tries(1), **options)
+        else:
+            best = min((self._moved(X, weights, begin, **options) for begin in starts), key=lambda each: each[1]["inertia"])
+        self.cluster_centers_, summary = best
         self.n_iter_, self.inertia_ = summary["epochs"], summary["inertia"]
         self.labels_, _ = self._nearest(X)
         self._counts = numpy.bincount(self.labels_, weights, len(self.cluster_centers_))
@@ -161,7 +171,8 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             As of :meth:`fit`, or ``n_clusters`` is no longer the number of the centers.
         """
         is_first = not hasattr(self, "cluster_centers_")
-        if is_first and isinstance(self.init, str):
+        self._require_usable_parameters()
+        if is_first and (isinstance(self.init, str) or callable(self.init)):
             return self.fit(X, sample_weight=sample_weight)
         if not is_first and self._positive("n_clusters") != len(self.cluster_centers_):
             raise ValueError(
@@ -172,7 +183,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         weights = checked_weights(sample_weight, X)
         if is_first:
             self._means = far_means(X)
-            self.cluster_centers_ = numpy.asarray(self._begin(X, least=1))
+            self.cluster_centers_ = self._given(self.init, X)
             self._counts = numpy.zeros(len(self.cluster_centers_), dtype=numpy.int64)
             self.n_iter_ = 0
         before = self.cluster_centers_
@@ -203,18 +214,45 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
-    def _begin(self, X: Any, least: Optional[int] = None) -> Optional[numpy.ndarray]:
-        """The centers to begin from; None if they are to be chosen."""
+    def _tries(self, by_default: int) -> int:
+        """The number of starts."""
+        if isinstance(self.n_init, str) and self.n_init in ("auto", "warn"):  # as scikit-learn 1.2 has it by default
+            return by_default if self.n_init == "auto" else 10
+        return self._positive("n_init")
+
+    def _starts(self, X: Any, weights: Optional[numpy.ndarray]) -> Optional[Iterator[numpy.ndarray]]:
+        """The centers of each start; None if the engine is to choose them."""
         clusters = self._positive("n_clusters")
-        if X.shape[0] < (least or clusters):
+        if X.shape[0] < clusters:
             raise ValueError(f"n_samples={X.shape[0]} should be >= n_clusters={clusters}")
-        if isinstance(self.init, str):
-            if self.init == "k-means++":
+        if isinstance(self.init, str) or self.init is None:
+            if self._choice("init", "k-means++", "random") == "k-means++":
                 return None
-            raise ValueError(f"init must be 'k-means++' or an array of centers, not {shown(self.init)}")
-        centers = check_array(self.init, dtype=dtype_of(X), input_name="init")
-        if centers.shape != (clusters, X.shape[1]):
-            raise ValueError(f"init has the shape {centers.shape} instead of ({clusters}, {X.shape[1]})")
+            if weights is not None and numpy.count_nonzero(weights) < clusters:
+                raise ValueError(f"init='random' needs {clusters} rows with a weight above 0")
+        elif not callable(self.init):
+            if self._tries(1) > 1:
+                warn(f"init is an array of centers: there is one start, and not n_init={self.n_init}", RuntimeWarning)
+            return iter([self._given(self.init, X)])
+        random = check_random_state(self.random_state)
+        return (self._drawn(X, weights, random) for _ in range(self._tries(10)))
+
+    def _drawn(self, X: Any, weights: Optional[numpy.ndarray], random: numpy.random.RandomState) -> numpy.ndarray:
+        if callable(self.init):
+            return self._given(self.init(X, self.n_clusters, random_state=random), X)
+        shares = None if weights is None else weights / weights.sum()
+        rows = X[random.choice(X.shape[0], self.n_clusters, replace=False, p=shares)]
+        return self._given(rows.toarray() if hasattr(rows, "toarray") else rows, X)
+
+    def _given(self, centers: Any, X: Any) -> numpy.ndarray:
+        """Centers as an array."""
+        try:
+            centers = check_array(centers, dtype=dtype_of(X), input_name="init")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"init must be 'k-means++', 'random', a function or centers: {line_of(str(error))}") from None
+        wanted = (self._positive("n_clusters"), X.shape[1])
+        if centers.shape != wanted:
+            raise ValueError(f"init has the shape {centers.shape} instead of {wanted}")
         return centers
 
     def _moved(

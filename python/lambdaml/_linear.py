@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, Union
 
 import numpy
 from scipy.special import expit
@@ -23,6 +23,9 @@ _Self = TypeVar("_Self", bound="_Regressor")
 # Parameters of which L-BFGS remembers many steps: 80 MB in all.
 _FEW = 100_000
 
+
+# max_iter=None.
+_PASSES = 1000
 
 # Kinds of types of whole numbers.
 _WHOLE = "biu"
@@ -60,18 +63,22 @@ def _total(X: Any, weights: Optional[numpy.ndarray]) -> float:
 class _Linear(Estimator):
     """Fits by L-BFGS to the optimum of scikit-learn's objective, with its penalties of weights as they are."""
 
-    max_iter: int
+    max_iter: Optional[int]
     tol: float
     fit_intercept: bool
     coef_: numpy.ndarray
-    _has_free_intercept = True  # one that is not penalized
+
+    @property
+    def _has_free_intercept(self) -> bool:
+        """Whether there is one that is not penalized."""
+        return self._switch("fit_intercept")
 
     def _means_to_subtract(self, X: Any) -> numpy.ndarray:
         """Of columns that are far from 0, their means, for which the intercept makes up; else 0."""
         means = far_means(X)
         if means is None:
             return numpy.zeros(X.shape[1])
-        if self.fit_intercept and self._has_free_intercept:
+        if self._has_free_intercept:
             return means
         warn(
             f"{type(self).__name__}: {numpy.count_nonzero(means)} columns are farther than 100 standard deviations "
@@ -86,8 +93,8 @@ class _Linear(Estimator):
             "optim": "lbfgs",
             "l2": l2,
             "lambda": l1,
-            "epochs": self._positive("max_iter"),
-            "intercept": bool(self.fit_intercept),
+            "epochs": _PASSES if self.max_iter is None else self._positive("max_iter"),
+            "intercept": self._switch("fit_intercept"),
             "scale": "auto",
             "penalize": "saved",
             # scikit-learn's tol is of the largest component of the gradient. Losses in float32 are too coarse to
@@ -128,6 +135,7 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
             check_classification_targets(y)
         weights = checked_weights(sample_weight, X)
         classes, codes = class_numbers(y)
+        self._require_usable_classes(len(classes))
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs rows of two classes or more, and y has one class: "
@@ -146,12 +154,12 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         rows = shifted(X, means if means.any() else None)
         dataset = engine_dataset(rows, labels=codes, weights=weights, names=json.dumps({"labels": names}))
         # The engine's objective is a mean.
-        scale = 0.0 if self.C == numpy.inf else 1.0 / (self._number("C", above=0) * _total(X, weights))
+        scale = 1.0 / (self._number("C", above=0, infinite=True) * _total(X, weights))
         start = None
         shape = (1 if len(classes) == 2 else len(classes), X.shape[1])
         is_same = before is not None and before.dtype == classes.dtype and numpy.array_equal(before, classes)
         if is_same and self.coef_.shape == shape:
-            intercept = (self.intercept_ + self.coef_ @ means) * bool(self.fit_intercept)
+            intercept = (self.intercept_ + self.coef_ @ means) * self._switch("fit_intercept")
             start = numpy.concatenate([self.coef_.ravel(), intercept.ravel()])
         parameters, summary = self._train(
             dataset,
@@ -166,6 +174,9 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         self.coef_ = weight.astype(dtype_of(X))
         self.intercept_ = (parameters["bias"] - weight @ means).astype(dtype_of(X))
         return summary["epochs"]
+
+    def _require_usable_classes(self, classes: int) -> None:
+        pass
 
     def decision_function(self, X: Rows) -> numpy.ndarray:
         """The margin of each row, or with more than two classes of each class.
@@ -207,18 +218,29 @@ class LogisticRegression(_Classifier):
     Parameters
     ----------
     penalty : {"auto", "l2", "l1", "elasticnet", None}
-        The norm of the weights that is added to the losses; the intercept is not in it. "auto", as "elasticnet", is what
-        `l1_ratio` says.
+        The norm of the weights that is added to the losses; the intercept is not in it, but for "liblinear". "auto", as
+        "elasticnet", is what `l1_ratio` says.
     C : float
         Inverse of the strength of the penalty, above 0; with infinity there is none.
-    l1_ratio : float
-        The share of the L1 norm, from 0 to 1.
+    l1_ratio : float or None
+        The share of the L1 norm, from 0 to 1; None is 0.
     tol : float
         Smaller is closer to the optimum.
     fit_intercept : bool
         Whether an intercept is learned; else it is 0.
+    intercept_scaling : float
+        For "liblinear": the intercept is penalized as the weight of a column of this constant.
     class_weight : dict, "balanced" or None
         By which the losses of a class are multiplied; "balanced" gives all classes the same weight.
+    dual : bool
+        Has no effect: the optimum is one.
+    solver : {"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
+        "liblinear", for two classes, penalizes the intercept, too. Otherwise it has no effect: the optimum is one, and
+        found by L-BFGS, with every penalty.
+    multi_class : {"auto", "ovr", "multinomial"}
+        Has no effect where it is what is done: with two classes "ovr", with more "multinomial". The others are refused.
+    n_jobs : int or None
+        Has no effect: `workers` says how many train.
     random_state : int, RandomState or None
         Has no effect: the optimum is one.
     max_iter : int
@@ -257,16 +279,29 @@ class LogisticRegression(_Classifier):
     array([0, 1])
     """
 
+    _without_effect = {
+        "dual": "switch",
+        "intercept_scaling": "number",
+        "solver": ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"),
+        "multi_class": ("auto", "ovr", "multinomial"),
+        "n_jobs": "jobs",
+    }
+
     @keeps_parameters
     def __init__(
         self,
         penalty: Optional[str] = "auto",
         *,
         C: float = 1.0,
-        l1_ratio: float = 0.0,
+        l1_ratio: Optional[float] = 0.0,
         tol: float = 1e-4,
         fit_intercept: bool = True,
+        intercept_scaling: float = 1.0,
         class_weight: Any = None,
+        dual: bool = False,
+        solver: str = "lbfgs",
+        multi_class: str = "auto",
+        n_jobs: Optional[int] = None,
         random_state: Any = None,
         max_iter: int = 1000,
         verbose: int = 0,
@@ -301,17 +336,41 @@ class LogisticRegression(_Classifier):
         lambdaml.Error
             The job has failed, e.g. :class:`WorkersLost`.
         """
-        ratio = self._number("l1_ratio")
+        self._require_usable_parameters()
+        # "none" and "deprecated" are names of some versions of scikit-learn.
+        penalty = self._choice("penalty", "auto", "l2", "l1", "elasticnet", "none", "deprecated", None)
+        if self.l1_ratio is None and penalty == "elasticnet":
+            raise ValueError("l1_ratio must be a number from 0 to 1 with the penalty 'elasticnet', not None")
+        ratio = 0.0 if self.l1_ratio is None else self._number("l1_ratio")
         if ratio > 1:
             raise ValueError(f"l1_ratio must be from 0 to 1, not {shown(ratio)}")
-        shares = {None: (0.0, 0.0), "l2": (1.0, 0.0), "l1": (0.0, 1.0)}
-        shares.update(dict.fromkeys(("auto", "elasticnet"), (1 - ratio, ratio)))
-        if self.penalty not in shares:
-            raise ValueError(f"penalty must be 'auto', 'l2', 'l1', 'elasticnet' or None, not {shown(self.penalty)}")
-        l2, l1 = shares[self.penalty]
-        epochs = self._fit(X, y, sample_weight, "lr", l2=l2, l1=l1, warm_start=bool(self.warm_start))
+        shares = {None: (0.0, 0.0), "none": (0.0, 0.0), "l2": (1.0, 0.0), "l1": (0.0, 1.0)}
+        l2, l1 = shares.get(penalty, (1 - ratio, ratio))
+        options: dict[str, Any] = {}
+        if self._is_liblinear and self._switch("fit_intercept"):
+            options["intercept_scaling"] = self._number("intercept_scaling", above=0)
+        epochs = self._fit(X, y, sample_weight, "lr", l2=l2, l1=l1, warm_start=self._switch("warm_start"), **options)
         self.n_iter_ = numpy.array([epochs], dtype=numpy.int32)
         return self
+
+    @property
+    def _is_liblinear(self) -> bool:
+        return isinstance(self.solver, str) and self.solver == "liblinear"
+
+    @property
+    def _has_free_intercept(self) -> bool:
+        return super()._has_free_intercept and not self._is_liblinear
+
+    def _require_usable_classes(self, classes: int) -> None:
+        one_by_one = f"with {classes} classes: scikit-learn's OneVsRestClassifier(LogisticRegression()) is that"
+        if classes > 2 and self.multi_class == "ovr":
+            raise ValueError(f"multi_class must not be 'ovr' {one_by_one}")
+        if classes > 2 and self._is_liblinear and self.multi_class != "multinomial":
+            raise ValueError(f"solver must not be 'liblinear', which takes one class against the rest, {one_by_one}")
+        if classes > 2 and self._is_liblinear:
+            raise ValueError("solver must not be 'liblinear' with multi_class='multinomial': leave one of them out")
+        if classes == 2 and self.multi_class == "multinomial":
+            raise ValueError("multi_class must not be 'multinomial' with 2 classes, which have one row of weights: leave it out")
 
     def predict_proba(self, X: Rows) -> numpy.ndarray:
         """The probability of each class for each row.
@@ -367,6 +426,10 @@ class LinearSVC(_Classifier):
         The intercept is penalized as the weight of a column of this constant.
     class_weight : dict, "balanced" or None
         By which the losses of a class are multiplied; "balanced" gives all classes the same weight.
+    dual : bool or "auto"
+        Has no effect: the optimum is one.
+    multi_class : {"ovr"}
+        The only choice: "crammer_singer" is another model.
     random_state : int, RandomState or None
         Has no effect: the optimum is one.
     max_iter : int
@@ -409,6 +472,8 @@ class LinearSVC(_Classifier):
         fit_intercept: bool = True,
         intercept_scaling: float = 1.0,
         class_weight: Any = None,
+        dual: Union[bool, str] = "auto",
+        multi_class: str = "ovr",
         random_state: Any = None,
         max_iter: int = 1000,
         verbose: int = 0,
@@ -442,20 +507,26 @@ class LinearSVC(_Classifier):
         lambdaml.Error
             The job has failed, e.g. :class:`WorkersLost`.
         """
-        if self.loss != "squared_hinge":
-            raise ValueError(f"loss must be 'squared_hinge', which has an optimum by gradients, not {shown(self.loss)}")
-        if self.penalty not in ("l2", "l1"):
-            raise ValueError(f"penalty must be 'l2' or 'l1', not {shown(self.penalty)}")
+        self._require_usable_parameters()
+        if self._choice("loss", "squared_hinge", "hinge") == "hinge":
+            raise ValueError("loss must be 'squared_hinge', which has an optimum by gradients, not 'hinge'")
+        if self._choice("multi_class", "ovr", "crammer_singer") != "ovr":
+            raise ValueError("multi_class must be 'ovr', one class against the rest, not 'crammer_singer'")
+        if isinstance(self.dual, str):
+            self._choice("dual", "auto")
+        else:
+            self._switch("dual")
         options: dict[str, Any] = {"loss": "squared_hinge"}
-        if self.fit_intercept:
+        if self._switch("fit_intercept"):
             options["intercept_scaling"] = self._number("intercept_scaling", above=0)
-        is_l2 = self.penalty == "l2"
+        is_l2 = self._choice("penalty", "l2", "l1") == "l2"
         self.n_iter_ = self._fit(X, y, sample_weight, "svm", l2=float(is_l2), l1=float(not is_l2), **options)
         return self
 
 
 class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
     alpha: float
+    positive: bool
     warm_start: bool = False  # not a parameter of all
     intercept_: float
     n_iter_: int
@@ -487,24 +558,27 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
         lambdaml.Error
             The job has failed, e.g. :class:`WorkersLost`.
         """
+        self._require_usable_parameters()
+        if self._switch("positive"):
+            raise ValueError("positive must be False: the engine finds the optimum of all weights, with negative ones")
         alpha = self._number("alpha")
         X, y = validated(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric", y_numeric=True)
         weights = checked_weights(sample_weight, X)
         y = numpy.asarray(y, dtype=numpy.float64)
         # The engine learns float32: without the mean, more of their digits matter.
-        mean = float(numpy.average(y, weights=weights)) if self.fit_intercept else 0.0
+        mean = float(numpy.average(y, weights=weights)) if self._switch("fit_intercept") else 0.0
         means = self._means_to_subtract(X)
         dataset = engine_dataset(shifted(X, means if means.any() else None), targets=y - mean, weights=weights)
         start = None
-        if self.warm_start and getattr(self, "coef_", numpy.empty(0)).shape == (X.shape[1],):
-            intercept = self.intercept_ + self.coef_ @ means - mean if self.fit_intercept else 0.0
+        if self._switch("warm_start") and getattr(self, "coef_", numpy.empty(0)).shape == (X.shape[1],):
+            intercept = self.intercept_ + self.coef_ @ means - mean if self._switch("fit_intercept") else 0.0
             start = numpy.append(self.coef_, intercept)
         parameters, summary = self._train(
             dataset, model="linear", start=start, **self._options(X.shape[1], **self._penalties(alpha, _total(X, weights)))
         )
         weight = parameters["weight"][0].astype(numpy.float64)
         self.coef_ = weight.astype(dtype_of(X))
-        self.intercept_ = float(parameters["bias"][0] + mean - weight @ means) if self.fit_intercept else 0.0
+        self.intercept_ = float(parameters["bias"][0] + mean - weight @ means) if self._switch("fit_intercept") else 0.0
         self.n_iter_ = summary["epochs"]
         return self
 
@@ -532,10 +606,16 @@ class Ridge(_Regressor):
         The strength of the penalty, from 0.
     fit_intercept : bool
         Whether an intercept is learned; else it is 0.
-    max_iter : int
-        Passes over the data at most, not counting those of refused steps.
+    max_iter : int or None
+        Passes over the data at most, not counting those of refused steps; None is 1000.
     tol : float
         Smaller is closer to the optimum.
+    copy_X : bool
+        Has no effect: rows are never changed.
+    solver : {"auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"}
+        Has no effect: the optimum is one, and found by L-BFGS.
+    positive : {False}
+        The only choice: weights may be negative.
     random_state : int, RandomState or None
         Has no effect: the optimum is one.
     verbose : int
@@ -561,14 +641,22 @@ class Ridge(_Regressor):
         The names of the columns, where X had some.
     """
 
+    _without_effect = {
+        "copy_X": "switch",
+        "solver": ("auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"),
+    }
+
     @keeps_parameters
     def __init__(
         self,
         alpha: float = 1.0,
         *,
         fit_intercept: bool = True,
-        max_iter: int = 1000,
+        max_iter: Optional[int] = 1000,
         tol: float = 1e-4,
+        copy_X: bool = True,
+        solver: str = "auto",
+        positive: bool = False,
         random_state: Any = None,
         verbose: int = 0,
         workers: int = 1,
@@ -591,13 +679,21 @@ class Lasso(_Regressor):
         The strength of the penalty, from 0.
     fit_intercept : bool
         Whether an intercept is learned; else it is 0.
-    max_iter : int
-        Passes over the data at most, not counting those of refused steps.
+    max_iter : int or None
+        Passes over the data at most, not counting those of refused steps; None is 1000.
     tol : float
         Smaller is closer to the optimum.
     warm_start : bool
         Whether a fit begins from the model of the one before, if the features are the same: the optimum is the same, and
         fewer iterations lead to it.
+    precompute : bool or array
+        Has no effect: a Gram matrix is not needed.
+    copy_X : bool
+        Has no effect: rows are never changed.
+    positive : {False}
+        The only choice: weights may be negative.
+    selection : {"cyclic", "random"}
+        Has no effect: all coordinates are descended together.
     random_state : int, RandomState or None
         Has no effect: the optimum is one.
     verbose : int
@@ -623,15 +719,21 @@ class Lasso(_Regressor):
         The names of the columns, where X had some.
     """
 
+    _without_effect = {"precompute": "square", "copy_X": "switch", "selection": ("cyclic", "random")}
+
     @keeps_parameters
     def __init__(
         self,
         alpha: float = 1.0,
         *,
         fit_intercept: bool = True,
-        max_iter: int = 1000,
+        max_iter: Optional[int] = 1000,
         tol: float = 1e-4,
         warm_start: bool = False,
+        precompute: Any = False,
+        copy_X: bool = True,
+        positive: bool = False,
+        selection: str = "cyclic",
         random_state: Any = None,
         verbose: int = 0,
         workers: int = 1,

@@ -18,6 +18,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, load_svmlight_file
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -312,12 +313,44 @@ def test_kmeans_begins_with_given_centers():
     for init, n_init, text in (
         (init[:3], 1, r"init has the shape \(3, 64\) instead of \(10, 64\)"),
         (init * numpy.nan, 1, "NaN"),
-        (init, 5, "n_init must be 1 with an array"),
-        ("random", 1, "init must be 'k-means\\+\\+' or an array"),
+        ("randm", 1, "init must be 'k-means\\+\\+' or 'random', not 'randm'"),
         (None, 1, "init must be"),
+        ("random", "many", "n_init must be a whole number from 1, not 'many'"),
+        (lambda X, k, random_state: X[:2], 1, r"init has the shape \(2, 64\) instead of \(10, 64\)"),
     ):
-        with pytest.raises((ValueError, TypeError), match=text if init is not None else ""):
+        with pytest.raises(ValueError, match=text):
             lambdaml.KMeans(10, init=init, n_init=n_init).fit(X)
+    # As scikit-learn's.
+    with pytest.warns(RuntimeWarning, match="there is one start, and not n_init=5"):
+        again = lambdaml.KMeans(10, init=X[:10], n_init=5).fit(X)
+    assert again.inertia_ == lambdaml.KMeans(10, init=X[:10]).fit(X).inertia_
+
+
+def test_kmeans_begins_at_random_or_where_a_function_says():
+    X, _ = load_digits(return_X_y=True)
+    X = X[:600]
+    for form in (numpy.asarray, sparse.csr_matrix, sparse.csc_matrix):
+        one, ten = (lambdaml.KMeans(10, init="random", n_init=n, random_state=3).fit(form(X)) for n in (1, "auto"))
+        assert ten.inertia_ <= one.inertia_  # whose start is the first of the ten
+        assert ten.inertia_ == pytest.approx(sklearn.cluster.KMeans(10, n_init=10, random_state=0).fit(X).inertia_, rel=0.02)
+        again = lambdaml.KMeans(10, init="random", random_state=3).fit(form(X))
+        numpy.testing.assert_array_equal(again.cluster_centers_, ten.cluster_centers_)
+    seen = []
+
+    def first(X, n_clusters, random_state):
+        seen.append(random_state.randint(100))
+        return X[len(seen) :][:n_clusters]
+
+    ours = lambdaml.KMeans(10, init=first, n_init=3, random_state=0).fit(X)
+    assert len(seen) == 3
+    theirs = [sklearn.cluster.KMeans(10, init=X[i : i + 10], n_init=1, algorithm="lloyd").fit(X).inertia_ for i in (1, 2, 3)]
+    assert ours.inertia_ == pytest.approx(min(theirs), rel=1e-6)
+    assert lambdaml.KMeans(10, init=first).partial_fit(X).inertia_ > 0
+    weights = numpy.arange(600) < 10  # all that may be drawn
+    drawn = lambdaml.KMeans(10, init="random", n_init=1, max_iter=1).fit(X, sample_weight=weights)
+    assert drawn.inertia_ == pytest.approx(0, abs=1e-3)
+    with pytest.raises(ValueError, match="init='random' needs 10 rows with a weight above 0"):
+        lambdaml.KMeans(10, init="random").fit(X, sample_weight=numpy.arange(600) < 9)
 
 
 @pytest.mark.parametrize("form", [numpy.asarray, sparse.csr_matrix])
@@ -586,7 +619,7 @@ def test_bad_labels_and_parameters_are_named():
                     lambdaml.Dataset(X[:3], form)
     with pytest.raises(ValueError, match="C must be a number above 0"):
         lambdaml.LogisticRegression(C=0).fit(X, y)
-    for ratio in (2, None, "half"):
+    for ratio in (2, "half"):
         with pytest.raises(ValueError, match="l1_ratio must be"):
             lambdaml.LogisticRegression(l1_ratio=ratio).fit(X, y)
     with pytest.raises(ValueError, match="penalty must be"):
@@ -603,6 +636,111 @@ def test_bad_labels_and_parameters_are_named():
         with pytest.warns(ConvergenceWarning, match="max_iter=2") as raised:
             model.fit(X, y)
         assert raised[0].filename == __file__  # where it was called
+
+
+THEIRS = {
+    "LogisticRegression": sklearn.linear_model.LogisticRegression,
+    "LinearSVC": sklearn.svm.LinearSVC,
+    "Ridge": sklearn.linear_model.Ridge,
+    "Lasso": sklearn.linear_model.Lasso,
+    "KMeans": sklearn.cluster.KMeans,
+}
+
+
+def learned(model, X, y):
+    return model.fit(X, y).cluster_centers_ if isinstance(model, lambdaml.KMeans) else model.fit(X, y).coef_
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_code_for_scikit_learn_runs_with_its_parameters(name):
+    X, y = scaled(load_breast_cancer)
+    make = getattr(lambdaml, name)
+    parameters = THEIRS[name]().get_params()
+    # What its own defaults are, of each version, and what they would be in code that says them.
+    ours = make(random_state=0, **({"n_init": 10} if parameters.get("n_init") == "warn" else {}))
+    numpy.testing.assert_allclose(learned(make(**{**parameters, "random_state": 0}), X, y), learned(ours, X, y), atol=1e-4)
+    assert set(parameters) <= set(make().get_params())
+
+
+WITHOUT_EFFECT = [
+    ("LogisticRegression", "solver", ["lbfgs", "newton-cg", "newton-cholesky", "sag", "saga", numpy.str_("saga")], ["adam", None, 3]),
+    ("LogisticRegression", "dual", [True, False, numpy.bool_(True)], ["yes", 2]),
+    ("LogisticRegression", "multi_class", ["auto", "ovr"], ["all", True]),
+    ("LogisticRegression", "n_jobs", [None, 1, -1, numpy.int64(3)], ["all", 1.5, True]),
+    ("LogisticRegression", "intercept_scaling", [1, 2.5], [0, "much"]),
+    ("LinearSVC", "dual", [True, False, "auto"], ["yes", None]),
+    ("LinearSVC", "multi_class", ["ovr"], ["crammer_singer", None]),
+    ("Ridge", "solver", ["auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs"], ["adam", None]),
+    ("Ridge", "copy_X", [True, False], ["no"]),
+    ("Ridge", "max_iter", [None, 1000], ["many", 0]),
+    ("Ridge", "positive", [False], [True, "no"]),
+    ("Lasso", "precompute", [True, False, numpy.eye(30)], []),
+    ("Lasso", "copy_X", [True, False], ["no"]),
+    ("Lasso", "positive", [False], [True, "no"]),
+    ("Lasso", "selection", ["cyclic", "random"], ["all", None]),
+    ("KMeans", "copy_x", [True, False], ["no"]),
+    ("KMeans", "algorithm", ["lloyd", "elkan", "auto", "full"], ["hartigan", None]),
+]
+
+
+@pytest.mark.parametrize("name, parameter, values, refused", WITHOUT_EFFECT, ids=lambda each: each if isinstance(each, str) else "")
+def test_parameters_without_effect_are_those_of_scikit_learn(name, parameter, values, refused):
+    X, y = scaled(load_breast_cancer)
+    make = lambda **given: getattr(lambdaml, name)(random_state=0, **given)
+    wanted = learned(make(), X, y)
+    for value in values:
+        numpy.testing.assert_array_equal(learned(make(**{parameter: value}), X, y), wanted)
+    for value in refused:
+        with pytest.raises(ValueError, match=f"{parameter} must be") as raised:
+            make(**{parameter: value}).fit(X, y)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_parameters_of_wrong_types_are_one_line(name):
+    X, y = scaled(load_iris)
+    bad = [object(), [], {}, pandas.DataFrame({"a": [1, 2]}), numpy.arange(3), "x", -1, numpy.nan, 2 + 1j, lambda: 1]
+    good = {"class_weight": [{}], "n_jobs": [-1], "channel": ["x"], "function": ["x"]}
+    for parameter in getattr(lambdaml, name)().get_params():
+        for value in bad:
+            if any(type(value) is type(each) and value == each for each in good.get(parameter, ())):
+                continue
+            text = "no error\n"
+            try:
+                getattr(lambdaml, name)(**{parameter: value}).fit(X, y)
+            except (ValueError, TypeError) as error:
+                text = str(error)
+            assert "\n" not in text and len(text) < 300 and "ambiguous" not in text and "unhashable" not in text, (parameter, value, text)
+
+
+@pytest.mark.parametrize("options", [{}, {"intercept_scaling": 10}, {"fit_intercept": False}, {"penalty": "l1"}, {"class_weight": "balanced"}])
+def test_liblinear_penalizes_the_intercept(options):
+    X, y = scaled(load_breast_cancer)
+    X = X + 3
+    kind = {"penalty": options["penalty"]} if "penalty" in options else {}
+    theirs = sklearn.linear_model.LogisticRegression(solver="liblinear", C=0.1, tol=1e-10, max_iter=5000, **{**options, **kind}).fit(X, y)
+    theirs.intercept_ = numpy.ravel(theirs.intercept_)
+    ours = lambdaml.LogisticRegression(solver="liblinear", C=0.1, **options).fit(X, y)
+    assert_same_coefficients(ours, theirs)
+    if options.get("fit_intercept", True):
+        other = lambdaml.LogisticRegression(C=0.1, **{**options, "intercept_scaling": 1}).fit(X, y)
+        assert abs(other.intercept_ - ours.intercept_).max() > 0.01
+
+
+def test_what_needs_another_optimum_is_refused():
+    X, y = load_iris(return_X_y=True)
+    for options, classes, text in (
+        ({"multi_class": "ovr"}, 3, "multi_class must not be 'ovr' with 3 classes: .*OneVsRestClassifier"),
+        ({"solver": "liblinear"}, 3, "solver must not be 'liblinear', .*with 3 classes: .*OneVsRestClassifier"),
+        ({"multi_class": "multinomial"}, 2, "multi_class must not be 'multinomial' with 2 classes"),
+        ({"penalty": "elasticnet", "l1_ratio": None}, 3, "l1_ratio must be a number from 0 to 1 with the penalty 'elasticnet'"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            lambdaml.LogisticRegression(**options).fit(X, y % classes)
+    assert lambdaml.LogisticRegression(multi_class="multinomial", l1_ratio=None).fit(X, y).coef_.shape == (3, 4)
+    one_by_one = OneVsRestClassifier(lambdaml.LogisticRegression(solver="liblinear")).fit(X, y)
+    theirs = OneVsRestClassifier(sklearn.linear_model.LogisticRegression(solver="liblinear", tol=1e-8)).fit(X, y)
+    assert (one_by_one.predict(X) == theirs.predict(X)).all()
 
 
 def test_names_of_columns_are_compared():
