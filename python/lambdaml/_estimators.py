@@ -193,7 +193,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             elif values == "number":
                 self._number(name, above=0)
             elif values == "square":
-                shape = getattr(getattr(self, name), "shape", ())
+                shape: tuple[int, ...] = getattr(getattr(self, name), "shape", ())
                 if len(shape) != 2 or shape[0] != shape[1]:
                     self._switch(name)
             elif values == "jobs":
