@@ -139,15 +139,27 @@ class Internal(Error, RuntimeError):
 _BY_CODE: dict[str, type[Error]] = {error.code: error for error in Error.__subclasses__()}
 
 # The engine speaks of data in memory by a name that no user gave.
-_IN_MEMORY = re.compile(r"memory://(data|test)(?=[: ])")
+_IN_MEMORY = re.compile(r"memory://(data|test)(?=[:, ])")
+# What it says of files, and what it is of data in memory.
+_OF_FILES = {
+    "name their column by --label, or their file by --labels-file": "give them as y",
+    "name the column of labels by --label, or add rows": "add rows",
+    "or another column by --label": "or others as y",
+    "or name another column by --label": "or give others as y",
+}
+# Where in a job that was given as a dict.
+_OF_DICT = re.compile(r"^the job:\d+: ")
 
 # With the space before a value, of which messages have some words.
-_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?: (?=['\d]|(?:standard|onehot|csv|none|async|aws|array)\b))?")
+_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?: (?=['\d]|(?:standard|onehot|csv|none|async|aws|array|linear|lr)\b))?")
 
 
 def from_engine(code: str, message: str, causes: str = "") -> Error:
     """The exception for an error of the engine."""
-    message = _IN_MEMORY.sub(lambda found: "X" if found[1] == "data" else "the test data", message)
+    message, found = _IN_MEMORY.subn(lambda found: "X" if found[1] == "data" else "the test data", message)
+    for said, instead in _OF_FILES.items() if found else ():
+        message = message.replace(said, instead)
+    message = _OF_DICT.sub("", message)
     if message.startswith("argument "):
         # "workers: workers wants …" names it twice.
         message = re.sub(r"^(\w+): (?=\1\b)", "", message[len("argument ") :])

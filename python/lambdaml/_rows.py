@@ -105,6 +105,7 @@ def table(X: Rows, what: str) -> Any:
     import numpy
 
     require_no_masks(X, what)
+    names = names_of_columns(X)
     try:
         X = numpy.asarray(X)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -117,22 +118,26 @@ def table(X: Rows, what: str) -> Any:
         raise InvalidArgument(f"{what} must be rows × features, not {type(given).__name__}{hint}")
     if X.ndim != 2:
         raise InvalidArgument(f"{what} has {X.ndim} dimensions instead of 2: reshape it to rows × features")
-    return numbers(X, what)
+    return numbers(X, what, names)
 
 
-def numbers(array: Any, what: str = "X") -> Any:
-    """The array, of a type that the engine reads."""
+def numbers(array: Any, what: str = "X", names: Optional[list[str]] = None) -> Any:
+    """The array, of a type that the engine reads; `names` of its columns are for errors."""
     import numpy
 
     if array.dtype.char in _NUMBERS and array.dtype.isnative:
         return array
     if array.dtype.kind == "c":
         raise InvalidArgument(f"{what} has complex numbers, which no model learns from")
-    if array.dtype.kind in "mM":
+    if array.dtype.kind in "mM" or (array.ndim == 1 and array.size and hasattr(array[0], "isoformat")):
         raise InvalidArgument(f"{what} has dates or times, which are no numbers: make numbers of them, e.g. days")
     try:
         return array.astype(numpy.float32)
     except (TypeError, ValueError) as error:
+        for name, column in zip(names or (), array.T):
+            numbers(column, f"the column '{name}'")
+        if array.ndim == 1 and any(map(_is_missing, array.tolist())):
+            raise InvalidArgument(f"{what} has missing values: fill or drop such rows") from None
         raise InvalidArgument(f"{what} has values that are no numbers: {_line(error)}") from None
 
 

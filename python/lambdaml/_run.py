@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -17,6 +18,10 @@ from ._types import Callback, Callbacks, Place, Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+# A command that continues a run, at the end of a message.
+_COMMAND = re.compile(r"lambdaml resume (\S.*?)(?: --([a-z]+) (\d+))?$")
 
 
 class ConvergenceWarning(UserWarning):
@@ -330,9 +335,9 @@ class Run(Work):
         except Cancelled as error:
             self._over = True
             if not self._stopped:
-                self._error = error
+                self._error = self._said_here(error)
         except Error as error:
-            self._error = error
+            self._error = self._said_here(error)
         self._find_folder()
         if self._error is None:
             # Those of before a run was resumed, too.
@@ -345,6 +350,19 @@ class Run(Work):
     def _warn(self) -> None:
         for line in (self.summary or {}).get("warnings", ()) if self._warns else ():
             warn(with_arguments(line), ConvergenceWarning)
+
+    def _said_here(self, error: Error) -> Error:
+        """The error, with the call that continues the run instead of the command."""
+        text = _COMMAND.sub(
+            lambda found: self._call_that_resumes(found[1], f", {found[2]}={found[3]}" if found[2] else ""), error.message
+        )
+        return type(error)(text, error.causes)
+
+    def _call_that_resumes(self, folder: str, options: str) -> str:
+        data = "".join(
+            f", {name}=…" for name, given in (("data", self._data), ("test_data", self._test_data)) if given is not None
+        )
+        return f"lambdaml.resume({folder!r}{data}{options})"
 
     def _take_event(self, event: dict[str, Any]) -> None:
         kind = event.pop("event")

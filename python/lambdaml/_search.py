@@ -110,6 +110,12 @@ def _name_the_nearest(error: BaseException, options: Mapping[str, Any], settings
             raise InvalidArgument(f"{name}: unknown option or setting{near}") from None
 
 
+def _said_here(error: Error) -> Error:
+    """The error, with the call that continues the search instead of the command."""
+    said, mark, _ = error.message.partition("lambdaml tune --resume ")
+    return type(error)(said + "search.resume(), of a search with start=True", error.causes) if mark else error
+
+
 def _values(name: str, values: Any) -> Any:
     if isinstance(values, Mapping):
         return values
@@ -217,7 +223,10 @@ class Search(Work):
 
     @property
     def best_job(self) -> Optional[str]:
-        """The job file of the best trial, for :func:`lambdaml.train`; None before the search is over."""
+        """The job file of the best trial, for :func:`lambdaml.train`; None before the search is over.
+
+        Data that were in memory are given again: ``lambdaml.train(search.best_job, data=(X, y))``.
+        """
         return None if self.summary is None else self.summary.get("best_yaml")
 
     @property
@@ -283,9 +292,9 @@ class Search(Work):
         except Cancelled as error:
             self._over = True
             if not self._stopped:
-                self._error = error
+                self._error = _said_here(error)
         except Error as error:
-            self._error = error
+            self._error = _said_here(error)
         for trial in self._trials:
             if trial["state"] == "running":
                 trial["state"] = "stopped"

@@ -217,6 +217,9 @@ class TorchRun(Run):
         if self.status == "done" or self.folder is None:
             self._exported_to.remove()
 
+    def _call_that_resumes(self, folder: str, options: str) -> str:
+        return "run.resume(), of a run with start=True"
+
     def _load(self) -> None:
         assert self.folder is not None
         tensors, _ = _safetensors.read(os.path.join(self.folder, "model.safetensors"))

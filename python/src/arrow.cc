@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/core.h>
 #include <pybind11/stl.h>
 
 #include "lambdaml/base/error.h"
@@ -75,12 +76,19 @@ bool bit(const void* bits, std::int64_t i) {
   return (static_cast<const std::uint8_t*>(bits)[i / 8] >> (i % 8) & 1) != 0;
 }
 
+/// What values of an Arrow format are, in a message.
+std::string kind_of(std::string_view format) {
+  if (format == "u" || format == "U" || format == "vu") return "texts";
+  if (format == "z" || format == "Z" || format == "vz") return "bytes";
+  if (format.starts_with('t')) return "dates or times";
+  if (format.starts_with('+')) return "lists or structs";
+  return fmt::format("values of the Arrow type '{}'", printable(format, 20));
+}
+
 [[noreturn]] void fail_type(const std::string& name, std::string_view format) {
-  fail(
-      Code::invalid_argument,
-      "the column '{}' has values of the Arrow type '{}', which are no numbers: drop it, or encode "
-      "its texts",
-      printable(name, 60), printable(format, 20));
+  fail(Code::invalid_argument,
+       "the column '{}' has {}, which are no numbers: drop it, or make numbers of them",
+       printable(name, 60), kind_of(format));
 }
 
 /// The rows [begin, end) of a column of a chunk, counted from the beginning of its buffers.

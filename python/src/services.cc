@@ -74,7 +74,7 @@ std::string event_of(const std::string& file, const std::string& text) {
   if (text.empty())
     job::read_job_file(file, options);
   else
-    job::read_job_text(text, "job", options);
+    job::read_job_text(text, "the job", options);
   return json_text(job::to_json(options, job::Values::given));
 }
 

@@ -155,7 +155,7 @@ def test_tables_are_read_by_arrows_interface():
 def test_tables_with_other_columns_are_value_errors():
     with pytest.raises(ValueError, match="the column 'b' has missing values"):
         lambdaml.Dataset(Table([columns(7)], missing=["b"]))
-    with pytest.raises(ValueError, match="the column 's' has values of the Arrow type 'u'"):
+    with pytest.raises(ValueError, match="the column 's' has texts, which are no numbers"):
         lambdaml.Dataset(Table([{"s": numpy.array(["x", "y"])}]))
 
 
@@ -259,13 +259,27 @@ def test_a_model_takes_rows_of_its_features_only():
         clusters.predict_proba(X)
 
 
+def test_the_column_without_numbers_is_named():
+    for values, text in (
+        (["x", "y"], "has values that are no numbers: could not convert"),
+        ([1, "b"], "has values that are no numbers: could not convert"),
+        ([None, "y"], "has missing values"),
+        ([pandas.NA, 1], "has missing values"),
+        ([[1], [2, 3]], "has values that are no numbers"),
+        (pandas.to_datetime(["2020-01-01", "2020-01-02"]), "has dates or times"),
+    ):
+        with pytest.raises(ValueError, match=f"^the column 'b' {text}") as raised:
+            lambdaml.Dataset(pandas.DataFrame({"a": [1, 2], "b": values, "c": [0.5, 1]}))
+        assert "\n" not in str(raised.value)
+
+
 def test_values_that_are_missing_or_no_numbers_are_named():
     X = numpy.eye(4)
     dates = pandas.DataFrame({"day": pandas.date_range("2020", periods=4)})
     for make, error, text in (
         (lambda: lambdaml.Dataset(dates), ValueError, "dates or times"),
         (lambda: lambdaml.Dataset(numpy.ma.masked_equal(X, 1)), ValueError, "masked"),
-        (lambda: lambdaml.Dataset(pandas.DataFrame({"a": pandas.array([1, None], dtype="Int64")})), ValueError, "no numbers"),
+        (lambda: lambdaml.Dataset(pandas.DataFrame({"a": pandas.array([1, None], dtype="Int64")})), ValueError, "the column .a. has missing values"),
         (lambda: lambdaml.Dataset(X, ["a", None, "b", "a"]), ValueError, "y has missing values"),
         (lambda: lambdaml.Dataset(X, pandas.array([1, None, 0, 1], dtype="Int64")), ValueError, "y has missing values"),
         (lambda: lambdaml.Dataset(X, [{}, {}, {}, {}]), ValueError, "of the type dict"),

@@ -28,6 +28,9 @@ def test_a_search_finds_the_best_of_a_grid():
     assert (search.model.predict(X) == y).mean() > 0.8
     assert search.cost_usd > 0 and "2 trials" in repr(search)
     assert sorted(os.listdir(search.folder))[:2] == ["best.yaml", "model.safetensors"]
+    # The best job, with data that are no longer where they were saved.
+    best = lambdaml.train(search.best_job, data=(X, y))
+    assert best.model["weight"].tobytes() == search.model["weight"].tobytes()
     # What was saved of the data is gone.
     assert not os.path.exists(search._saved._folder.path)
 

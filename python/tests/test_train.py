@@ -120,6 +120,18 @@ def test_wrong_jobs_are_value_errors(higgs):
         lambdaml.train(data=(X, y), callbacks=3)
     with pytest.raises(ValueError, match="^workers wants a whole number, not 'two'"):
         lambdaml.train(data=(X, y), workers="two")
+    for data, options, text in (
+        ((X, None), {}, "it has no labels, and lr learns from labels: give them as y$"),
+        ((X, numpy.ones(10, int)), {}, "every label is 1: add rows of other classes$"),
+        ((X, X[:, 0]), {"model": "lr"}, "use model=linear, labels that are whole numbers, or others as y$"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            lambdaml.train(data=data, workers=1, **options)
+    # Where a dict is wrong is no line.
+    with pytest.raises(ValueError, match="^epochs wants a whole number, not 'three'$"):
+        lambdaml.train({"epochs": "three"}, data=(X, y))
+    with pytest.raises(ValueError, match="^lr needs two bounds"):
+        lambdaml.tune({"workers": 1}, {"lr": {"uniform": [1]}}, data=(X, y))
     assert not os.path.exists("runs") or not os.listdir("runs")
 
 
@@ -189,6 +201,19 @@ def test_resume_is_given_data_that_were_in_memory():
     with pytest.raises(ValueError, match="by test_data=$"):
         opened.resume(data=rows())
     assert opened.resume(data=rows(), test_data=rows(50)).status == "done"
+
+
+def test_an_error_says_the_call_that_goes_on():
+    data, test = rows(), rows(50)
+    with pytest.raises(lambdaml.LimitReached, match=r"lambdaml.resume\('.*', data=…, test_data=…\)$") as raised:
+        lambdaml.train(data=data, test_data=test, deadline=1, **ENDLESS)
+    call = raised.value.hint.partition("continue with: ")[2].replace("data=…, test_data=…", "data=data, test_data=test")
+    # As it is said.
+    run = eval(call[:-1] + ", start=True, deadline=0)", {"lambdaml": lambdaml, "data": data, "test": test})
+    assert run.status == "running" and run.stop().status == "stopped"
+    lambdaml.Dataset(*data).save("set", parts=2)
+    with pytest.raises(lambdaml.LimitReached, match=r"lambdaml.resume\('[^']*'\)$"):
+        lambdaml.train(data="set", deadline=1, **ENDLESS)
 
 
 def test_an_error_of_a_callback_ends_the_job():

@@ -10,7 +10,7 @@ namespace lambdaml::job {
 Options unresolved_options_of(const Given& given) {
   Options options = job_options();
   if (given.text)
-    read_job_text(*given.text, "job", options, given.section);
+    read_job_text(*given.text, "the job", options, given.section);
   else if (!given.file.empty())
     read_job_file(given.file, options, given.section);
   read_environment(options);
