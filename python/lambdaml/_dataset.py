@@ -149,6 +149,8 @@ class Dataset:
         ------
         NotFound
             There is no such file.
+        DataCorrupt
+            A file is none of Parquet: when rows are read.
         Unavailable
             None of the libraries is installed.
 

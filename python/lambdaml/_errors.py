@@ -6,9 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import TypeVar
 
-_Exception = TypeVar("_Exception", bound=Exception)
 # Names that a message lists.
 _LISTED = 24
 # Characters of a value that a message has.
@@ -192,7 +190,7 @@ def suggestion_or_names(name: str, known: Iterable[object]) -> str:
     return suggestion(name, names) or f"; it has {', '.join(names[:_LISTED])}" + ", …" * (len(names) > _LISTED)
 
 
-def with_hint(error: _Exception) -> _Exception:
+def with_hint(error: Exception) -> Exception:
     """An error of Python's own types, with the `hint` that ours have."""
     error.hint = Error(str(error)).hint  # type: ignore[attr-defined]
     return error

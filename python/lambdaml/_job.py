@@ -100,7 +100,7 @@ class Work:
                 self._call_back()
                 while not self._finished():
                     left = SLICE if end is None else max(0.0, min(SLICE, end - time.monotonic()))
-                    self._take(self._job.wait(left), calls=True)
+                    self._take(self._job.wait(left), waits=True)
                     if left == 0 and not self._finished():
                         return self
             except BaseException:
@@ -161,8 +161,11 @@ class Work:
             pass
         self._uncalled.clear()
 
-    def _take(self, events: list[str], calls: bool = False) -> None:
-        """Takes in what the engine reports, and the end; the callbacks are told of it before that, or later."""
+    def _take(self, events: list[str], waits: bool = False) -> None:
+        """Takes in what the engine reports, and the end.
+
+        Where somebody waits, the callbacks are told of it before the end, and the bar of progress is drawn.
+        """
         assert self._job is not None
         is_end = self._job.ended
         self._is_taking = True
@@ -171,7 +174,7 @@ class Work:
                 self._take_event(json.loads(text))
         finally:
             self._is_taking = False
-        if calls:
+        if waits:
             self._call_back()
         if self._finished():  # a callback has waited for the end
             return
@@ -179,9 +182,10 @@ class Work:
         try:
             if is_end:
                 self._take_end()
-                self._display.end(self)
-            else:
-                self._display.draw(self)
+            if waits:
+                (self._display.end if is_end else self._display.draw)(self)
+            elif is_end:
+                self._display.close()
         finally:
             self._is_taking = False
         if is_end:

@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 
 from . import _checks
 from ._batches import Facts, batch_of, without_columns
-from ._errors import InvalidArgument, NotFound, Unavailable, suggestion_or_names
+from ._errors import DataCorrupt, InvalidArgument, NotFound, Unavailable, suggestion_or_names
 from ._rows import plain_column
 from ._types import Place
 
@@ -43,7 +43,7 @@ class Parquet:
     def batches(self) -> Iterator[dict[str, Any]]:
         for file in self._files:
             with file as path:
-                for rows in self._reader.batches(path, self._wanted(path)):
+                for rows in self._reader.batches(path, self._wanted(file.name, path)):
                     batch = batch_of(*without_columns(rows, self._label, self._weight))[0]
                     if batch["X"].shape[0] > 0:
                         yield batch
@@ -52,7 +52,7 @@ class Parquet:
         facts = Facts()
         for file in self._files:
             with file as path:
-                names = [name for name in self._wanted(path) if name not in (self._label, self._weight)]
+                names = [name for name in self._wanted(file.name, path) if name not in (self._label, self._weight)]
                 if facts.features not in (None, names):
                     raise InvalidArgument(f"{file.name}: its columns are not those of the first file")
                 facts.features = names
@@ -65,8 +65,13 @@ class Parquet:
         facts.label, facts.weight = self._label, self._weight
         return facts
 
-    def _wanted(self, path: str) -> list[str]:
-        there = self._reader.names(path)
+    def _wanted(self, file: str, path: str) -> list[str]:
+        try:
+            there = self._reader.names(path)
+        except Exception as error:  # each library has its own
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            said = lines[0] if lines else type(error).__name__
+            raise DataCorrupt(f"{file}: it cannot be read as Parquet: {said}") from None
         wanted = list(there if self._columns is None else self._columns)
         wanted += [name for name in (self._label, self._weight) if name is not None and name not in wanted]
         for name in wanted:

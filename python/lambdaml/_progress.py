@@ -90,3 +90,4 @@ class _Line:
         if self._width:
             sys.stderr.write("\n")
             sys.stderr.flush()
+            self._width = 0

@@ -404,6 +404,19 @@ def test_progress_is_shown_on_request(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_only_who_waits_sees_progress(capsys):
+    run = lambdaml.train(data=rows(), workers=1, optim="grad_avg", epochs=300, progress=True, start=True)
+    while len(run.epochs) < 300 and run.status == "running":
+        repr(run)
+    assert capsys.readouterr().err == ""
+    run = lambdaml.train(data=rows(), progress=True, start=True, **ENDLESS)
+    while not run.epochs:
+        run.wait(0.1)
+    run.stop()
+    drawn = capsys.readouterr().err
+    assert "epoch" in drawn and drawn.endswith("\n") and drawn.count("\n") == 1
+
+
 def test_poor_results_are_warnings():
     X, y = rows()
     with pytest.warns(lambdaml.ConvergenceWarning, match="has not converged in 2 epochs: give it more with epochs=,"):

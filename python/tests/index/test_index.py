@@ -193,7 +193,7 @@ def test_bad_parquet_is_named(reader):
         file.write(b"PAR1 no")
     for place, options, text in (
         ("rows.parquet", {"label": "sort"}, "the file has no column 'sort'; it has a, b, c, n, kind"),
-        ("rows.parquet", {}, "'kind' has values .*no numbers"),
+        ("rows.parquet", {}, "'kind' has .*no numbers"),
         ("missing.parquet", {"label": "kind"}, "NaN|'a' has missing values"),
         ("unlabelled.parquet", {"label": "kind"}, "missing values|several types|no numbers|of the type"),
     ):
@@ -201,8 +201,10 @@ def test_bad_parquet_is_named(reader):
             lambdaml.Dataset.from_parquet(place, **options).save("set", parts=2)
     with pytest.raises(lambdaml.NotFound, match="no such file"):
         lambdaml.Dataset.from_parquet("absent/*.parquet")
-    with pytest.raises(Exception):
-        lambdaml.Dataset.from_parquet("broken.parquet").save("set", parts=2)
+    for place in ("broken.parquet", "[abr]*.parquet"):
+        with pytest.raises(lambdaml.DataCorrupt, match="^broken.parquet: it cannot be read as Parquet: ") as raised:
+            lambdaml.Dataset.from_parquet(place).save("set", parts=2)
+        assert "\n" not in str(raised.value)
     assert not os.path.exists("set/manifest.json")
 
 
