@@ -11,8 +11,7 @@ from collections.abc import Iterable
 _LISTED = 24
 # Characters of a value that a message has.
 _LONGEST = 80
-
-
+# What a message suggests.
 _MEANT = re.compile(r"did you mean '.*?'(?:(?:,| or) '.*?')*\?")
 
 
