@@ -6,11 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
-#include "apps/cli/live_views.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/dashboard/live_views.h"
 #include "lambdaml/deploy/own_service.h"
 
 namespace lambdaml::cli {
@@ -71,8 +71,8 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
     catch_interrupts();
     settings->log_folder = *log_folder;
     const deploy::OwnService service = deploy::start_own_service(*settings, !*no_auth);
-    const std::unique_ptr<MetricsServer> metrics =
-        serve_metrics(*metrics_port, [&] { return service.emulator->metrics(); });
+    const std::unique_ptr<MetricsServer> metrics = dashboard::serve_metrics(
+        *metrics_port, [&] { return service.emulator->metrics(); }, tell_serving);
     if (*no_auth)
       log::warning(
           "--no-auth: requests need no signature; every program of this user that reaches port {} "

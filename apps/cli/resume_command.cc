@@ -3,11 +3,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
-#include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/summary.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/dashboard/live_views.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/trigger/trigger.h"
 
@@ -26,7 +26,7 @@ void add_resume_command(CLI::App& app, Globals& globals) {
     nlohmann::ordered_json summary;
     {
       ProgressDisplay progress(globals.quiet);
-      LiveViews views(changed, progress);
+      dashboard::LiveViews views(changed, progress, tell_serving);
       summary = trigger::resume(path_of_file_uri(*run), views, changed);
     }
     tell_warnings(summary);

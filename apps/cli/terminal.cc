@@ -59,6 +59,10 @@ void tell_line(const std::string& line) {
   draw(printable(redacted(line), std::string::npos) + "\n");
 }
 
+void tell_serving(const std::string& what, const std::string& url) {
+  tell_line(what + " on " + url);
+}
+
 void draw(const std::string& rows) {
   std::fwrite(rows.data(), 1, rows.size(), stderr);
   std::fflush(stderr);

@@ -35,6 +35,8 @@ bool has_printed_json();
 void tell(const std::string& text);
 /// The same for an error or message that must be one line.
 void tell_line(const std::string& line);
+/// The same of what the command serves: "WHAT on URL".
+void tell_serving(const std::string& what, const std::string& url);
 
 /// Whether there is a person to ask: standard input is a terminal.
 bool can_ask();

@@ -6,11 +6,11 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/job_estimate.h"
-#include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/plan_entry.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/summary.h"
+#include "lambdaml/dashboard/live_views.h"
 #include "lambdaml/job/given.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/trigger/trigger.h"
@@ -55,7 +55,7 @@ void train(const TrainFlags& flags, const Globals& globals) {
   {
     if (expected && !globals.quiet) tell_line("estimate  " + expected->text());
     ProgressDisplay progress(globals.quiet);
-    LiveViews views(options, progress);
+    dashboard::LiveViews views(options, progress, tell_serving);
     summary = trigger::train(options, views);
   }
   tell_warnings(summary);

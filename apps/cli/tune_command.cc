@@ -4,13 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
-#include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/search_display.h"
 #include "apps/cli/search_status.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/dashboard/live_views.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/tune/local_search.h"
 
@@ -61,7 +61,8 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   flags.job->apply_to(shown);
   const tune::LocalSearch::End end = [&] {
     SearchDisplay display(globals.quiet, settings.text("metric"));
-    LiveSearch views(shown, search.path(), settings.text("metric"), display);
+    dashboard::LiveSearch views(shown, search.path(), settings.text("metric"), display,
+                                tell_serving);
     return search.run(changed, views);
   }();
   if (globals.json)

@@ -8,6 +8,7 @@ import time
 from typing import Any, Generic, Optional, TypeVar, Union, overload
 
 from . import _checks, _lambdaml
+from ._progress import tell_serving
 
 # A wait for events is no longer than this, in s: meanwhile Python serves no signals.
 SLICE = 0.05
@@ -60,9 +61,11 @@ class Work:
     """
 
     _display: Any
+    urls: Fresh[dict[str, str]] = Fresh()
 
     def __init__(self, job: Optional[_lambdaml.Job]) -> None:
         self._job = job
+        self.urls = {}
         self._waiting = threading.RLock()
         self._is_taking = False  # what takes in events reads attributes, too
         self._error: Optional[Exception] = None
@@ -171,7 +174,12 @@ class Work:
         self._is_taking = True
         try:
             for text in [*events, *(self._job.wait(0) if is_end else ())]:
-                self._take_event(json.loads(text))
+                event = json.loads(text)
+                if event["event"] == "serving":
+                    self.urls[event["what"]] = event["url"]
+                    tell_serving(event["what"], event["url"])
+                else:
+                    self._take_event(event)
         finally:
             self._is_taking = False
         if waits:
@@ -181,6 +189,7 @@ class Work:
         self._is_taking = True
         try:
             if is_end:
+                self.urls = {}
                 self._take_end()
             if waits:
                 (self._display.end if is_end else self._display.draw)(self)

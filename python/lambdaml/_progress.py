@@ -40,6 +40,12 @@ def counted(
     display.close()
 
 
+def tell_serving(what: str, url: str) -> None:
+    """Says where something is served that was asked for, as the command does."""
+    if sys.stderr is not None:
+        print(f"{what} on {url}", file=sys.stderr, flush=True)
+
+
 def _is_seen() -> bool:
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         return True

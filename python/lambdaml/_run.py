@@ -177,6 +177,8 @@ class Run(Work):
         The metrics of the epochs that are done.
     summary : dict or None
         The results of a job that has ended well (``docs/reference/metrics.md``).
+    urls : dict
+        While it runs: where ``"metrics"`` (by ``metrics_port=``) and the ``"dashboard"`` (by ``dashboard=True``) are.
     """
 
     job_id: Fresh[Optional[str]] = Fresh()

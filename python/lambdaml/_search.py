@@ -18,6 +18,10 @@ from ._temporary import Folder
 from ._types import Place, Rows
 
 
+# Options of jobs that show how a search goes.
+_SHOWN = ("metrics_port", "dashboard")
+
+
 def tune(
     job: Union[Mapping[str, Any], Place, None] = None,
     space: Optional[Mapping[str, Any]] = None,
@@ -156,6 +160,8 @@ class Search(Work):
         The results of a search that is over (``docs/how-to/tune.md``).
     limit : str
         What ended it before all trials were done, e.g. its budget; else empty.
+    urls : dict
+        While it runs: where ``"metrics"`` (by ``metrics_port=``) and the ``"dashboard"`` (by ``dashboard=True``) are.
     """
 
     start: Fresh[Optional[dict[str, Any]]] = Fresh()
@@ -253,7 +259,7 @@ class Search(Work):
         progress : bool, optional
             Whether to show a bar of progress, as for :func:`tune`.
         **settings
-            ``budget`` and ``deadline``, if they change.
+            ``budget`` and ``deadline``, if they change; ``metrics_port`` and ``dashboard``.
 
         Returns
         -------
@@ -261,7 +267,7 @@ class Search(Work):
             Another one, of the same folder.
         """
         for name in settings:
-            if name not in ("budget", "deadline"):
+            if name not in ("budget", "deadline", *_SHOWN):
                 raise InvalidArgument(
                     f"a search is resumed with its own settings, but for budget and deadline, not {name}"
                 )
@@ -269,7 +275,8 @@ class Search(Work):
             raise Unavailable("the search is still running; stop it first")
         if self.folder is None:
             raise InvalidArgument("the search has not begun: start it again")
-        job = _lambdaml.resume_search(self.folder, _options.pairs(settings))
+        shown = {name: settings.pop(name) for name in _SHOWN if name in settings}
+        job = _lambdaml.resume_search(self.folder, _options.pairs(shown), _options.pairs(settings))
         search = Search(job, progress=progress, saved=self._saved, folder=self.folder)
         return search if start else search.wait()
 

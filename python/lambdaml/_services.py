@@ -11,6 +11,7 @@ from typing import Any, Optional, Union
 from . import _checks, _lambdaml, _options
 from ._errors import InvalidArgument, shown
 from ._job import finish
+from ._progress import tell_serving
 from ._types import Place
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -163,6 +164,7 @@ def emulate(
     deliver_twice: bool = False,
     log_folder: Optional[Place] = None,
     auth: bool = True,
+    metrics_port: Optional[int] = None,
 ) -> Iterator[str]:
     """A Lambda service of this machine, while the block runs: as ``lambdaml emulate``.
 
@@ -185,6 +187,8 @@ def emulate(
         Functions' logs go to a folder each in it; by default to standard error.
     auth : bool
         False takes requests that are not signed: every program of this user may then run code by it.
+    metrics_port : int, optional
+        Of 127.0.0.1, where /metrics is for Prometheus; 0 picks a free one. A line on standard error says where.
 
     Yields
     ------
@@ -208,7 +212,10 @@ def emulate(
         bool(deliver_twice),
         os.fspath(log_folder or ""),
         bool(auth),
+        -1 if metrics_port is None else _checks.whole("metrics_port", metrics_port, 0, 65535),
     )
+    if service.metrics_url:
+        tell_serving("metrics", service.metrics_url)
     try:
         changed = {"AWS_ENDPOINT_URL_LAMBDA": service.endpoint}
         if service.key is not None:

@@ -14,6 +14,7 @@
 #include "gil.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/dashboard/live_views.h"
 #include "lambdaml/job/given.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
@@ -73,6 +74,10 @@ class Events final : public trigger::Observer {
   Progress& progress_;
 };
 
+dashboard::Serving serving_by(Progress& progress) {
+  return [&progress](const auto& what, const auto& url) { progress.serving(what, url); };
+}
+
 trigger::InMemory in_memory(const Dataset* data, const Dataset* test) {
   trigger::InMemory out;
   if (data != nullptr) out.data = data->rows();
@@ -105,7 +110,8 @@ std::unique_ptr<Job> train(const std::string& file, const std::optional<std::str
   return std::make_unique<Job>(
       [options, memory = in_memory(dataset_of(data), dataset_of(test))](Progress& progress) {
         Events events(progress);
-        return trigger::train(options, events, memory);
+        dashboard::LiveViews views(options, events, serving_by(progress));
+        return trigger::train(options, views, memory);
       },
       std::vector<py::object>{data, test});
 }
@@ -117,7 +123,8 @@ std::unique_ptr<Job> resume(const std::string& run, const Pairs& changed, const 
   return std::make_unique<Job>(
       [run, options, memory = in_memory(dataset_of(data), dataset_of(test))](Progress& progress) {
         Events events(progress);
-        return trigger::resume(path_of_file_uri(run), events, options, memory);
+        dashboard::LiveViews views(options, events, serving_by(progress));
+        return trigger::resume(path_of_file_uri(run), views, options, memory);
       },
       std::vector<py::object>{data, test});
 }

@@ -11,6 +11,7 @@
 
 #include "gil.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/dashboard/live_views.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/tune/local_search.h"
@@ -56,13 +57,20 @@ class Trials final : public tune::Observer {
   Progress& progress_;
 };
 
-ordered_json run_search(tune::LocalSearch search, const Options& changed, Progress& progress) {
+/// `of_jobs`: options that were given for this time (metrics_port, dashboard).
+ordered_json run_search(tune::LocalSearch search, const Options& changed, const Pairs& of_jobs,
+                        Progress& progress) {
   progress.add({{"event", "start"},
                 {"search_id", search.search().id},
                 {"folder", std::filesystem::absolute(search.path()).string()},
                 {"metric", search.search().settings.text("metric")}});
   Trials trials(progress);
-  tune::LocalSearch::End end = search.run(changed, trials);
+  Options shown = search.search().job;
+  parse(shown, of_jobs);
+  dashboard::LiveSearch views(
+      shown, search.path(), search.search().settings.text("metric"), trials,
+      [&progress](const auto& what, const auto& url) { progress.serving(what, url); });
+  tune::LocalSearch::End end = search.run(changed, views);
   return {{"summary", std::move(end.summary)}, {"over", end.over}, {"limit", end.limit}};
 }
 
@@ -74,16 +82,17 @@ std::unique_ptr<Job> begin_search(const std::string& file, const std::optional<s
   parse(given.job, job);
   parse(given.settings, settings);
   return std::make_unique<Job>([given](Progress& progress) {
-    return run_search(tune::LocalSearch::begin(given), given.settings, progress);
+    return run_search(tune::LocalSearch::begin(given), given.settings, {}, progress);
   });
 }
 
-std::unique_ptr<Job> resume_search(const std::string& search, const Pairs& settings) {
+std::unique_ptr<Job> resume_search(const std::string& search, const Pairs& job,
+                                   const Pairs& settings) {
   const AtWork at_work;
   Options changed = tune::search_options();
   parse(changed, settings);
-  return std::make_unique<Job>([search, changed](Progress& progress) {
-    return run_search(tune::LocalSearch::open(search), changed, progress);
+  return std::make_unique<Job>([search, job, changed](Progress& progress) {
+    return run_search(tune::LocalSearch::open(search), changed, job, progress);
   });
 }
 
@@ -99,7 +108,8 @@ std::vector<std::string> search_settings() {
 void add_search(py::module_& module) {
   module.def("tune", begin_search, py::arg("file"), py::arg("text"), py::arg("job"),
              py::arg("settings"));
-  module.def("resume_search", resume_search, py::arg("search"), py::arg("settings"));
+  module.def("resume_search", resume_search, py::arg("search"), py::arg("job"),
+             py::arg("settings"));
   module.def("search_settings", search_settings);
 }
 

@@ -15,6 +15,7 @@
 #include "gil.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/dashboard/live_views.h"
 #include "lambdaml/deploy/deployment.h"
 #include "lambdaml/deploy/own_service.h"
 #include "lambdaml/deploy/package.h"
@@ -127,7 +128,7 @@ std::unique_ptr<Job> make_package(const std::string& programs, const std::string
 class Emulator {
  public:
   Emulator(std::uint16_t port, int concurrency, double retry_delay_s, double idle_s,
-           bool deliver_twice, const std::string& log_folder, bool auth) {
+           bool deliver_twice, const std::string& log_folder, bool auth, int metrics_port) {
     const AtWork at_work;
     faas::EmulatorSettings settings;
     settings.port = port;
@@ -136,7 +137,12 @@ class Emulator {
     settings.idle_s = idle_s;
     settings.deliver_twice = deliver_twice;
     settings.log_folder = log_folder;
-    unlocked([&] { service_ = deploy::start_own_service(std::move(settings), auth); });
+    unlocked([&] {
+      service_ = deploy::start_own_service(std::move(settings), auth);
+      metrics_ = dashboard::serve_metrics(
+          metrics_port, [this] { return service_.emulator->metrics(); },
+          [this](const std::string&, const std::string& url) { metrics_url_ = url; });
+    });
   }
   ~Emulator() { close(); }
 
@@ -146,18 +152,27 @@ class Emulator {
     if (!service_.made) return {};
     return std::pair{service_.made->access_key, service_.made->secret_key};
   }
+  /// Where its numbers are; empty: nowhere.
+  const std::string& metrics_url() const { return metrics_url_; }
   /// Ends its functions.
   void close() {
     if (service_.emulator == nullptr) return;
-    if (::getpid() == process_)
-      unlocked([&] { service_.emulator.reset(); });
-    else
-      service_.emulator.release();  // in a fork, its thread is missing
+    if (::getpid() == process_) {
+      unlocked([&] {
+        metrics_.reset();
+        service_.emulator.reset();
+      });
+    } else {  // in a fork, their threads are missing
+      metrics_.release();
+      service_.emulator.release();
+    }
   }
 
  private:
   const pid_t process_ = ::getpid();
   deploy::OwnService service_;
+  std::unique_ptr<MetricsServer> metrics_;
+  std::string metrics_url_;
 };
 
 }  // namespace
@@ -168,11 +183,13 @@ void add_services(py::module_& module) {
   module.def("destroy", destroy_functions, py::arg("names"), py::arg("all"), py::arg("dry_run"));
   module.def("package", make_package, py::arg("programs"), py::arg("output"));
   py::class_<Emulator>(module, "Emulator")
-      .def(py::init<std::uint16_t, int, double, double, bool, const std::string&, bool>(),
+      .def(py::init<std::uint16_t, int, double, double, bool, const std::string&, bool, int>(),
            py::arg("port"), py::arg("concurrency"), py::arg("retry_delay_s"), py::arg("idle_s"),
-           py::arg("deliver_twice"), py::arg("log_folder"), py::arg("auth"))
+           py::arg("deliver_twice"), py::arg("log_folder"), py::arg("auth"),
+           py::arg("metrics_port"))
       .def_property_readonly("endpoint", &Emulator::endpoint)
       .def_property_readonly("key", &Emulator::key)
+      .def_property_readonly("metrics_url", &Emulator::metrics_url)
       .def("close", &Emulator::close);
 }
 

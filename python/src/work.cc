@@ -31,6 +31,10 @@ void Progress::set_state(ordered_json event) {
   state_is_news_ = true;
 }
 
+void Progress::serving(const std::string& what, const std::string& url) {
+  add({{"event", "serving"}, {"what", what}, {"url", url}});
+}
+
 void Progress::end(std::string result, std::exception_ptr error) {
   const std::lock_guard lock(mutex_);
   result_ = std::move(result);

@@ -31,6 +31,8 @@ class __attribute__((visibility("hidden"))) Progress {
   void add(const nlohmann::ordered_json& event);
   /// A state that replaces the last one unless that was handed over.
   void set_state(nlohmann::ordered_json event);
+  /// Of a live view: what it is, and its URL.
+  void serving(const std::string& what, const std::string& url);
 
   void end(std::string result, std::exception_ptr error);
 

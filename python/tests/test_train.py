@@ -3,9 +3,11 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import threading
 import time
+import urllib.request
 
 import matplotlib
 import numpy
@@ -415,6 +417,39 @@ def test_only_who_waits_sees_progress(capsys):
     run.stop()
     drawn = capsys.readouterr().err
     assert "epoch" in drawn and drawn.endswith("\n") and drawn.count("\n") == 1
+
+
+def test_metrics_and_dashboard_are_served(capsys):
+    def page(url):
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.read().decode()
+
+    run = lambdaml.train(data=rows(), start=True, metrics_port=0, dashboard=True, **ENDLESS)
+    while len(run.urls) < 2 or not run.epochs:
+        time.sleep(0.01)
+    urls = dict(run.urls)
+    assert run.job_id in page(urls["metrics"]) and "<html" in page(urls["dashboard"])
+    with pytest.raises(lambdaml.AlreadyExists, match="port"):
+        lambdaml.train(data=rows(), metrics_port=int(urls["metrics"].split(":")[2].split("/")[0]), **ENDLESS)
+    run.stop()
+    assert run.urls == {}
+    for url in urls.values():
+        with pytest.raises(OSError):
+            page(url)
+    said = capsys.readouterr().err
+    assert f"metrics on {urls['metrics']}\n" in said and f"dashboard on {urls['dashboard']}\n" in said
+    search = lambdaml.tune(ENDLESS, {"lr": [0.01, 0.02]}, data=rows(), start=True, metrics_port=0, concurrency=1)
+    while not search.urls:
+        time.sleep(0.01)
+    assert "lambdaml_search" in page(search.urls["metrics"])
+    search.stop()
+    again = search.resume(start=True, dashboard=True)
+    while not again.urls:
+        time.sleep(0.01)
+    assert "<html" in page(again.urls["dashboard"])
+    again.stop()
+    with lambdaml.emulate(metrics_port=0, log_folder="logs"):
+        assert "lambdaml_" in page(re.search(r"metrics on (\S+)", capsys.readouterr().err.splitlines()[-1])[1])
 
 
 def test_poor_results_are_warnings():

@@ -1,40 +1,42 @@
-#include "apps/cli/live_views.h"
+#include "lambdaml/dashboard/live_views.h"
 
 #include <fmt/core.h>
 
-#include "apps/cli/terminal.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/uri.h"
 
-namespace lambdaml::cli {
+namespace lambdaml::dashboard {
 
-std::unique_ptr<MetricsServer> serve_metrics(std::int64_t port, std::function<MetricsText()> page) {
+std::unique_ptr<MetricsServer> serve_metrics(std::int64_t port, std::function<MetricsText()> page,
+                                             const Serving& serving) {
   constexpr const char* kHost = "127.0.0.1";
   if (port < 0) return nullptr;
   auto server =
       std::make_unique<MetricsServer>(kHost, static_cast<std::uint16_t>(port), std::move(page));
-  tell_line(fmt::format("metrics on http://{}:{}/metrics", kHost, server->port()));
+  serving("metrics", fmt::format("http://{}:{}/metrics", kHost, server->port()));
   return server;
 }
 
 namespace {
 
-std::unique_ptr<dashboard::Dashboard> serve_dashboard(const std::filesystem::path& folder) {
-  auto dashboard =
-      std::make_unique<dashboard::Dashboard>(dashboard::Settings{.places = {folder.string()}});
-  tell_line(fmt::format("dashboard on http://127.0.0.1:{}", dashboard->port()));
+std::unique_ptr<Dashboard> serve_dashboard(const std::filesystem::path& folder,
+                                           const Serving& serving) {
+  auto dashboard = std::make_unique<Dashboard>(Settings{.places = {folder.string()}});
+  serving("dashboard", fmt::format("http://127.0.0.1:{}", dashboard->port()));
   return dashboard;
 }
 
 }  // namespace
 
-LiveViews::LiveViews(const Options& options, trigger::Observer& next)
+LiveViews::LiveViews(const Options& options, trigger::Observer& next, Serving serving)
     : is_dashboard_wanted_(options.flag("dashboard")),
+      serving_(std::move(serving)),
       next_(next),
-      metrics_(serve_metrics(options.integer("metrics_port"), [this] { return page(); })) {}
+      metrics_(serve_metrics(
+          options.integer("metrics_port"), [this] { return page(); }, serving_)) {}
 
 void LiveViews::starting(const trigger::JobStart& job) {
-  {
+  if (metrics_) {
     const std::lock_guard lock(mutex_);
     numbers_.job_id = job.job_id;
     numbers_.model = job.model;
@@ -47,7 +49,7 @@ void LiveViews::starting(const trigger::JobStart& job) {
       // There is no price for this platform.
     }
   }
-  if (is_dashboard_wanted_ && !dashboard_) dashboard_ = serve_dashboard(job.folder);
+  if (is_dashboard_wanted_ && !dashboard_) dashboard_ = serve_dashboard(job.folder, serving_);
   next_.starting(job);
 }
 
@@ -95,11 +97,12 @@ MetricsText LiveViews::page() const {
 }
 
 LiveSearch::LiveSearch(const Options& options, const std::filesystem::path& folder,
-                       std::string metric, tune::Observer& next)
+                       std::string metric, tune::Observer& next, const Serving& serving)
     : next_(next),
       numbers_{.search_id = utf8_path(folder.filename().string()), .metric = std::move(metric)},
-      metrics_(serve_metrics(options.integer("metrics_port"), [this] { return page(); })),
-      dashboard_(options.flag("dashboard") ? serve_dashboard(folder) : nullptr) {}
+      metrics_(serve_metrics(
+          options.integer("metrics_port"), [this] { return page(); }, serving)),
+      dashboard_(options.flag("dashboard") ? serve_dashboard(folder, serving) : nullptr) {}
 
 void LiveSearch::changed(const tune::View& view) {
   if (metrics_) {
@@ -120,4 +123,4 @@ MetricsText LiveSearch::page() const {
   return page;
 }
 
-}  // namespace lambdaml::cli
+}  // namespace lambdaml::dashboard

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/options.h"
@@ -15,18 +16,23 @@
 #include "lambdaml/tune/tuner.h"
 #include "lambdaml/view/job_metrics.h"
 
-namespace lambdaml::cli {
+/// What shows a running job or search besides a terminal: /metrics for Prometheus and the live
+/// page.
+namespace lambdaml::dashboard {
 
-/// Serves /metrics on loopback and says where on standard error; null for a negative port. Throws
-/// already_exists if the port is in use.
-std::unique_ptr<MetricsServer> serve_metrics(std::int64_t port, std::function<MetricsText()> page);
+/// Told what is served ("metrics", "dashboard") and its URL.
+using Serving = std::function<void(const std::string& what, const std::string& url)>;
 
-/// What shows a running job besides the terminal, as its options `metrics_port` and `dashboard`
-/// say; passes every event on.
+/// Serves /metrics on loopback; null for a negative port. Throws already_exists if the port is in
+/// use.
+std::unique_ptr<MetricsServer> serve_metrics(std::int64_t port, std::function<MetricsText()> page,
+                                             const Serving& serving);
+
+/// Shows a running job as its options `metrics_port` and `dashboard` say; passes every event on.
 class LiveViews : public trigger::Observer {
  public:
   /// Throws already_exists if a port is in use.
-  LiveViews(const Options& options, trigger::Observer& next);
+  LiveViews(const Options& options, trigger::Observer& next, Serving serving);
 
   void starting(const trigger::JobStart& job) override;
   void epoch_done(const job::EpochMetrics& metrics) override;
@@ -38,6 +44,7 @@ class LiveViews : public trigger::Observer {
   MetricsText page() const;
 
   const bool is_dashboard_wanted_;
+  const Serving serving_;
   trigger::Observer& next_;
   mutable std::mutex mutex_;
   view::JobNumbers numbers_;
@@ -45,7 +52,7 @@ class LiveViews : public trigger::Observer {
   std::optional<job::RunningCost> cost_;
   std::optional<Stopwatch> running_;
   std::unique_ptr<MetricsServer> metrics_;
-  std::unique_ptr<dashboard::Dashboard> dashboard_;
+  std::unique_ptr<Dashboard> dashboard_;
 };
 
 /// The same of a search.
@@ -53,7 +60,7 @@ class LiveSearch : public tune::Observer {
  public:
   /// `folder`: the search's. Throws already_exists if a port is in use.
   LiveSearch(const Options& options, const std::filesystem::path& folder, std::string metric,
-             tune::Observer& next);
+             tune::Observer& next, const Serving& serving);
   void changed(const tune::View& view) override;
 
  private:
@@ -63,7 +70,7 @@ class LiveSearch : public tune::Observer {
   mutable std::mutex mutex_;
   view::SearchNumbers numbers_;
   std::unique_ptr<MetricsServer> metrics_;
-  std::unique_ptr<dashboard::Dashboard> dashboard_;
+  std::unique_ptr<Dashboard> dashboard_;
 };
 
-}  // namespace lambdaml::cli
+}  // namespace lambdaml::dashboard
