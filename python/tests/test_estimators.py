@@ -909,6 +909,29 @@ def test_columns_far_from_0(dtype):
             model.fit(X, y > 0)
 
 
+def test_far_columns_are_found_in_many_rows():
+    from lambdaml._rows import far_means
+
+    random = numpy.random.default_rng(0)
+    n = 50_000
+    normal = lambda mean, deviation: mean + deviation * random.normal(size=n)
+    rare = numpy.where(numpy.arange(n) % 5000 == 0, 30.0, 0)  # of a deviation of 0.4
+    columns = {
+        "near": normal(0, 1), "years": normal(2000, 10), "far": normal(-1e5, 1), "nearly": normal(99, 1), "just": normal(102, 1),
+        "one value": numpy.full(n, 7.0), "zeros and ones": (numpy.arange(n) % 100 == 0) * 1.0, "mostly 5": 5 + rare,
+        "sorted": numpy.sort(normal(1e4, 50)), "two heights": numpy.where(numpy.arange(n) % 2, 1e4, 1.005e4),
+        "heavy tails": 1e6 + random.standard_t(2, size=n), "far but for some": 60 + rare, "exponential": random.exponential(1, n),
+    }  # fmt: skip
+    X = numpy.column_stack(list(columns.values()))
+    means, deviations = X.mean(axis=0), X.std(axis=0)
+    far = (abs(means) > 100 * deviations) & (deviations > 0)
+    assert {name for name, is_far in zip(columns, far) if is_far} == {
+        "years", "far", "just", "sorted", "two heights", "heavy tails", "far but for some"
+    }  # fmt: skip
+    numpy.testing.assert_allclose(far_means(X), numpy.where(far, means, 0), rtol=1e-12)
+    assert far_means(X[:, ~far]) is None
+
+
 def test_a_warm_start_after_a_fit_that_failed():
     random = numpy.random.default_rng(0)
     X, y = random.normal(size=(60, 3)), numpy.arange(60) % 2
