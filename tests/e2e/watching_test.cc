@@ -115,6 +115,11 @@ TEST_F(Watching, AKilledJobIsInterrupted) {
   job.signal(SIGKILL);
   job.wait();
   EXPECT_EQ(status("run")["state"], "interrupted");
+  // Known by its checkpoints, too.
+  const std::string id = status("run")["job_id"];
+  EXPECT_EQ(status("run/checkpoint/" + id)["state"], "interrupted");
+  EXPECT_EQ(status("file://" + (folder() / "run/checkpoint" / id).string())["state"],
+            "interrupted");
   const Result stop = lambdaml({"stop", "run"});
   EXPECT_EQ(stop.exit_code, 2);
   EXPECT_NE(stop.err.find("resume"), std::string::npos) << stop.err;

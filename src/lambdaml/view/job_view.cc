@@ -27,6 +27,7 @@
 #include "lambdaml/job/metrics.h"
 #include "lambdaml/job/running_cost.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/storage/registry.h"
 
 namespace lambdaml::view {
 namespace {
@@ -83,6 +84,22 @@ json object_from(std::string_view text, const std::string& what) {
   return object;
 }
 
+/// The folder of the run whose checkpoints are in it, as they are by default: there it is seen
+/// whether its command runs. Empty if they are elsewhere.
+fs::path run_folder_of(const Uri& checkpoints_of_job) {
+  const std::optional<fs::path> path = storage::local_file(checkpoints_of_job);
+  if (!path) return {};
+  const fs::path folder = path->parent_path().parent_path();
+  std::error_code error;
+  if (!fs::exists(folder / kRunFile, error)) return {};
+  try {
+    const bool is_its = control::RunFolder::identify(folder.string()).job_id == path->filename();
+    return is_its ? folder : fs::path();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 JobView JobView::open(const std::string& run) {
@@ -101,6 +118,7 @@ JobView JobView::open(const std::string& run) {
     const Uri uri = Uri::parse(run);
     view.job_id_ = uri.name();
     checkpoints = uri.parent().text();
+    view.folder_ = run_folder_of(uri);
   }
   view.store_ = storage::open(checkpoints);
   const std::optional<Buffer> record =
