@@ -92,31 +92,65 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
 
 namespace {
 
-/// A heading of the help, and what adds the commands below it.
+/// A heading of the help, and what adds the commands below it, by their names.
 struct Subject {
+  struct Command {
+    std::string_view name;
+    void (*add)(CLI::App&, Globals&);
+  };
   const char* name;
-  std::vector<void (*)(CLI::App&, Globals&)> commands;
+  std::vector<Command> commands;
 };
 
-void add_commands(CLI::App& app, Globals& globals) {
-  const Subject subjects[] = {
-      {"Train and search",
-       {add_train_command, add_tune_command, add_resume_command, add_plan_command,
-        add_simulate_command, add_calibrate_command}},
-      {"Watch jobs",
-       {add_status_command, add_logs_command, add_stop_command, add_ls_command, add_report_command,
-        add_dashboard_command}},
-      {"Use models", {add_predict_command, add_model_command}},
-      {"Data and stores", {add_data_command, add_storage_command, add_bench_command}},
-      {"Deploy functions",
-       {add_package_command, add_deploy_command, add_invoke_command, add_destroy_command}},
-      {"Servers here", {add_emulate_command, add_ps_command}},
-      {"Reference",
-       {add_doctor_command, add_prices_command, add_options_command, add_pages_commands}}};
-  for (const Subject& subject : subjects)
-    for (const auto add : subject.commands) {
+std::vector<Subject> subjects() {
+  return {{"Train and search",
+           {{"train", add_train_command},
+            {"tune", add_tune_command},
+            {"resume", add_resume_command},
+            {"plan", add_plan_command},
+            {"simulate", add_simulate_command},
+            {"calibrate", add_calibrate_command}}},
+          {"Watch jobs",
+           {{"status", add_status_command},
+            {"logs", add_logs_command},
+            {"stop", add_stop_command},
+            {"ls", add_ls_command},
+            {"report", add_report_command},
+            {"dashboard", add_dashboard_command}}},
+          {"Use models", {{"predict", add_predict_command}, {"model", add_model_command}}},
+          {"Data and stores",
+           {{"data", add_data_command},
+            {"storage", add_storage_command},
+            {"bench", add_bench_command}}},
+          {"Deploy functions",
+           {{"package", add_package_command},
+            {"deploy", add_deploy_command},
+            {"invoke", add_invoke_command},
+            {"destroy", add_destroy_command}}},
+          {"Servers here", {{"emulate", add_emulate_command}, {"ps", add_ps_command}}},
+          {"Reference",
+           {{"doctor", add_doctor_command},
+            {"prices", add_prices_command},
+            {"options", add_options_command},
+            {"", add_pages_commands}}}};  // they describe all others
+}
+
+/// Adds the command that the line begins with; all of them if it names none: the hundreds of flags
+/// of the others would take longer than some commands do.
+void add_commands(CLI::App& app, Globals& globals, const std::vector<std::string>& words) {
+  const std::vector<Subject> all = subjects();
+  const auto first =
+      std::ranges::find_if(words, [](const std::string& word) { return !word.starts_with("-"); });
+  const std::string_view wanted = first == words.end() ? std::string_view() : *first;
+  const bool is_one = !wanted.empty() && std::ranges::any_of(all, [&](const Subject& subject) {
+    return std::ranges::find(subject.commands, wanted, &Subject::Command::name) !=
+           subject.commands.end();
+  });
+  for (const Subject& subject : all)
+    for (const Subject::Command& command : subject.commands) {
+      if (is_one && command.name != wanted) continue;
       const std::size_t before = app.get_subcommands({}).size();
-      add(app, globals);
+      command.add(app, globals);
       const auto commands = app.get_subcommands({});
       for (std::size_t i = before; i < commands.size(); ++i) commands[i]->group(subject.name);
     }
@@ -206,9 +240,9 @@ int run(int argc, const char* const* argv) {
   app.require_subcommand(1);
   add_globals(app, globals);
   app.set_version_flag("--version", std::string("lambdaml ") + LAMBDAML_VERSION);
-  add_commands(app, globals);
+  std::vector<std::string> words = words_of(argc, argv);
+  add_commands(app, globals, words);
   try {
-    std::vector<std::string> words = words_of(argc, argv);
     std::ranges::reverse(words);  // as it takes them
     app.parse(std::move(words));
     return globals.exit_code;
