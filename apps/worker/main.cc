@@ -12,6 +12,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
+#include "lambdaml/base/programs/standard_streams.h"
 #include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/handlers.h"
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
     std::puts("lambdaml-worker " LAMBDAML_VERSION);
     return 0;
   }
+  open_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   keep_freed_memory();

@@ -111,6 +111,19 @@ TEST_F(InAShell, WhatNobodyReadsEndsTheCommandQuietly) {
   EXPECT_THAT(err(), HasSubstr("writing to standard output: No space left on device"));
 }
 
+TEST_F(InAShell, ClosedStreamsTakeNothingFromFiles) {
+  write("data.libsvm", "1 1:1\n0 1:2\n1 1:3\n0 1:1\n");
+  const auto closed = [] {
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(stream);
+  };
+  EXPECT_EQ(run_with(closed, {"train", "--data", "data.libsvm", "--workers", "2", "--epochs", "1",
+                              "--lr", "0.1", "--output", "run"}),
+            0);
+  EXPECT_EQ(lambdaml({"model", "run"}).exit_code, 0);
+  EXPECT_EQ(run_with([] { ::close(STDIN_FILENO); }, {"data", "info", "-"}), 2);
+  EXPECT_THAT(err(), HasSubstr("the data set is empty"));
+}
+
 TEST_F(InAShell, StandardInputMayBeASocket) {
   const auto socket_of = [](const std::string& text) {
     return [text] {
