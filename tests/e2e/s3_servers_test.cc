@@ -19,7 +19,9 @@ using testing::Not;
 class OddS3 {
  public:
   using Refuses = std::function<std::optional<int>(const ScriptedRequest&)>;
-  explicit OddS3(Refuses refuses) : refuses_(std::move(refuses)) {}
+  /// `marked`: whether answers have Amazon's headers; `ignores`: the condition of a write.
+  explicit OddS3(Refuses refuses, bool marked = true, bool ignores = false)
+      : refuses_(std::move(refuses)), marked_(marked), ignores_(ignores) {}
 
   std::string url() const { return server_.url(); }
   std::vector<ScriptedRequest> requests() const { return server_.requests(); }
@@ -55,10 +57,10 @@ class OddS3 {
     }
     const auto there = objects_.find(heard.target);
     if (heard.method == "PUT") {
-      if (there != objects_.end() && heard.header("if-none-match") == "*")
+      if (!ignores_ && there != objects_.end() && heard.header("if-none-match") == "*")
         return fault(412, "PreconditionFailed");
       objects_[heard.target] = heard;
-      return {};
+      return {.headers = {{"etag", "\"2063c1608d6e0baf80249c42e2be5804\""}}};
     }
     if (there == objects_.end()) return fault(404, "NoSuchKey");
     ScriptedAnswer out{.body = there->second.body};
@@ -68,13 +70,23 @@ class OddS3 {
   }
 
   const Refuses refuses_;
+  const bool marked_;
+  const bool ignores_;
   mutable std::mutex mutex_;
   std::map<std::string, ScriptedRequest> objects_;
-  aws::ScriptedServer server_{[this](const ScriptedRequest& heard) { return serve(heard); }};
+  aws::ScriptedServer server_{[this](const ScriptedRequest& heard) {
+    ScriptedAnswer out = serve(heard);
+    out.marked = marked_;
+    return out;
+  }};
 };
 
 class S3Servers : public CliTest {
  protected:
+  static std::vector<std::string> environment(const OddS3& server) {
+    return {"AWS_ENDPOINT_URL_S3=" + server.url(), "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b",
+            "AWS_REGION=us-east-1"};
+  }
   Result train(const OddS3& server, const std::string& mode) const {
     std::string rows;
     for (int i = 0; i < 40; ++i)
@@ -84,23 +96,27 @@ class S3Servers : public CliTest {
     return lambdaml({"train", "--data", "rows.libsvm", "--channel", "s3://bucket/ch", "--workers",
                      "2", "--epochs", "3", "--optim", "grad_avg", "--sync-mode", mode, "--output",
                      "run", "--json", "-q"},
-                    {"AWS_ENDPOINT_URL_S3=" + server.url(), "AWS_ACCESS_KEY_ID=a",
-                     "AWS_SECRET_ACCESS_KEY=b", "AWS_REGION=us-east-1"});
+                    environment(server));
   }
 };
 
 TEST_F(S3Servers, WithoutMultiObjectDeletionLoseNoWorkerAndKeepNoKey) {
-  const OddS3 server([](const ScriptedRequest& heard) -> std::optional<int> {
-    if (heard.target.find("?delete") == std::string::npos) return {};
-    return 501;
-  });
-  for (const char* mode : {"reduce", "async"}) {
-    const Result result = train(server, mode);
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(result.err, "") << mode;
-    EXPECT_EQ(server.keys(), 0U) << mode;
-    std::filesystem::remove_all(folder() / "run");
-  }
+  for (const int status : {501})
+    for (const bool marked : {true, false}) {
+      const OddS3 server(
+          [status](const ScriptedRequest& heard) -> std::optional<int> {
+            if (heard.target.find("?delete") == std::string::npos) return {};
+            return status;
+          },
+          marked);
+      for (const char* mode : {"reduce", "async"}) {
+        const Result result = train(server, mode);
+        EXPECT_EQ(result.exit_code, 0) << result.err;
+        EXPECT_EQ(result.err, "") << mode;
+        EXPECT_EQ(server.keys(), 0U) << mode;
+        std::filesystem::remove_all(folder() / "run");
+      }
+    }
 }
 
 TEST_F(S3Servers, WithoutConditionalWritesAreFoundBeforeTraining) {

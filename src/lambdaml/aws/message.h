@@ -44,7 +44,8 @@ struct Request {
 /// An answer, whatever its status.
 struct Response {
   int status = 0;
-  Headers headers;  ///< names in lower case
+  std::string method;  ///< of the request
+  Headers headers;     ///< names in lower case
   Buffer body;
   /// How often the request was sent until this answer came. Above 1, an earlier try may have taken
   /// effect although its answer was lost.

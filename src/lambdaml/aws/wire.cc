@@ -179,6 +179,7 @@ Slot::Slot(const WireOptions& options) : curl(libcurl().easy_init()) {
 void Slot::begin(Exchange& what, Patience& patience) {
   exchange = &what;
   what.response = {};
+  what.response.method = what.method;
   what.begun = false;
   what.failure.clear();
   what.failure_code = Code::unavailable;

@@ -50,6 +50,16 @@ Fault parse_fault(std::string_view xml) {
   return {};
 }
 
+bool is_result(std::string_view xml) {
+  if (xml.find('<') == std::string_view::npos) return false;
+  pugi::xml_document document;
+  if (!document.load_buffer(xml.data(), xml.size())) return false;
+  const std::string_view root = document.document_element().name();
+  return root == "ListBucketResult" || root == "DeleteResult" ||
+         root == "InitiateMultipartUploadResult" || root == "CompleteMultipartUploadResult" ||
+         root == "CreateSessionResult";
+}
+
 Page parse_page(std::string_view xml) {
   pugi::xml_document document;
   const pugi::xml_node root = root_of(document, xml, "ListBucketResult");

@@ -25,6 +25,9 @@ struct Fault {
 };
 Fault parse_fault(std::string_view xml);
 
+/// Whether the text is the document of a successful answer.
+bool is_result(std::string_view xml);
+
 /// One page of ListObjectsV2.
 struct Page {
   std::vector<Entry> entries;

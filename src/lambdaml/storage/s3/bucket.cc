@@ -40,16 +40,33 @@ bool is_expiry(std::string_view code) {
   return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"});
 }
 
+/// Whether it is a strong ETag as S3 makes them: of MD5, and perhaps a number of parts.
+bool is_md5_etag(std::string_view etag) {
+  constexpr std::size_t kDigits = 32;
+  if (etag.size() < kDigits + 2 || etag.front() != '"' || etag.back() != '"') return false;
+  etag = etag.substr(1, etag.size() - 2);
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const std::string_view parts = etag.substr(kDigits);
+  return etag.substr(0, kDigits).find_first_not_of(kHex) == std::string_view::npos &&
+         (parts.empty() || (parts.front() == '-' && to_integer(parts.substr(1))));
+}
+
 /// Whether the answer comes from S3 or a service that speaks its protocol (x-amzn-requestid:
-/// moto's, x-goog: Google's).
+/// moto's, x-goog and x-guploader: Google's).
 bool is_marked(const aws::Response& response) {
-  return response.has_header_like("x-amz") || response.has_header_like("x-goog-") ||
-         (!response.ok() && is_error_code(parse_fault(response.body.text()).code));
+  for (const char* mark : {"x-amz", "x-goog-", "x-guploader-"})
+    if (response.has_header_like(mark)) return true;
+  // Some servers send none of these: then what a captive portal does not answer is a mark.
+  if (response.method == "DELETE" && response.status == 204) return true;
+  if (!response.ok()) return is_error_code(parse_fault(response.body.text()).code);
+  const bool is_page = response.header("content-type").find("html") != std::string_view::npos;
+  return (!is_page && is_md5_etag(response.header("etag"))) || is_result(response.body.text());
 }
 
 /// Whether S3's errors are worth a retry ("List of error codes", API Reference).
 aws::Verdict judge(const aws::Response& response) {
-  if (!is_marked(response)) return aws::Verdict::again;
+  if (!is_marked(response))
+    return Bucket::is_bare_absence(response) ? aws::Verdict::answer : aws::Verdict::again;
   switch (response.status) {
     case 429:
       return aws::Verdict::slow_down;
@@ -252,6 +269,10 @@ void Bucket::fail_answer(const aws::Response& response, std::string_view what) c
   std::string region(response.header("x-amz-bucket-region"));
   if (region.empty()) region = fault.region;
   fail_fault(response.status, fault.code, fault.message, region, what);
+}
+
+bool Bucket::is_bare_absence(const aws::Response& response) {
+  return response.method == "HEAD" && response.status == 404 && !is_marked(response);
 }
 
 bool Bucket::is_unsupported(const aws::Response& response) const {

@@ -61,6 +61,9 @@ class Bucket {
   /// The same for the error of one key in a batch, or in the body of a successful answer.
   [[noreturn]] void fail_fault(int status, std::string_view code, std::string_view message,
                                std::string_view region, std::string_view what) const;
+  /// Whether it answers a HEAD by 404 without any mark of S3, whose fault would be in the body that
+  /// such an answer does not have: a GET tells more.
+  static bool is_bare_absence(const aws::Response& response);
   /// Runs a parser on an answer; its errors are prefixed with the endpoint and the operation.
   template <class Parser>
   auto read(const aws::Response& answer, std::string_view what, Parser&& parser) const {

@@ -99,6 +99,7 @@ class S3 final : public Storage {
     check_readable(key);
     const std::string what = what_for("looking up", key);
     const aws::Response answer = bucket_.call(bucket_.request("HEAD", key), what);
+    if (Bucket::is_bare_absence(answer)) return get_part(bucket_, key, 0, 1).has_value();
     if (answer.status == 404) return false;
     bucket_.need_ok(answer, what);
     return true;

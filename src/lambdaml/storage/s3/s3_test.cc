@@ -1,4 +1,5 @@
 #include <map>
+#include <set>
 
 #include <gmock/gmock.h>
 
@@ -304,6 +305,90 @@ TEST_F(S3, AnErrorDocumentOfS3IsAMarkToo) {
       Script{{.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>", .marked = false}});
   EXPECT_FALSE(open(server)->load("key"));
   EXPECT_THAT(server.requests(), SizeIs(1));
+}
+
+/// Servers that send none of Amazon's headers.
+TEST_F(S3, AnswersAreKnownByWhatNoPortalSendsToo) {
+  constexpr const char* kEtag = "\"2063c1608d6e0baf80249c42e2be5804\"";  // MD5 of "value"
+  std::set<std::string> there;
+  ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+    ScriptedAnswer out;
+    if (heard.method == "PUT") {
+      there.insert(heard.target);
+      out.headers = {{"etag", kEtag}};
+    } else if (heard.method == "DELETE") {
+      there.erase(heard.target);
+      out.status = 204;
+    } else if (heard.target.find("list-type") != std::string::npos) {
+      out.body = "<?xml version=\"1.0\"?><ListBucketResult/>";
+    } else if (heard.method == "POST") {
+      out.body = "<DeleteResult/>";
+    } else if (!there.contains(heard.target)) {
+      out = absent();
+      if (heard.method == "HEAD") out.body.clear();
+    } else {
+      out = heard.method == "HEAD" ? out : object(heard, "value");
+      out.headers.emplace_back("etag", kEtag);
+    }
+    out.marked = false;
+    return out;
+  });
+  const auto store = open(server);
+  std::size_t requests = 0;
+  const auto expect_one = [&](const char* what) {
+    EXPECT_THAT(server.requests(), SizeIs(++requests)) << what;
+  };
+  store->save("key", as_bytes("value"));
+  expect_one("save");
+  EXPECT_EQ(store->load("key")->text(), "value");
+  expect_one("load");
+  EXPECT_TRUE(store->exists("key"));
+  expect_one("exists");
+  EXPECT_FALSE(store->exists("absent"));
+  ++requests;  // a GET, as the answer to a HEAD has no document
+  expect_one("exists not");
+  EXPECT_TRUE(store->create("new", as_bytes("value")));
+  expect_one("create");
+  EXPECT_TRUE(store->list("").empty());
+  expect_one("list");
+  store->remove("key");
+  expect_one("remove");
+  store->remove_all(std::vector<std::string>{"a", "b"});
+  expect_one("remove_all");
+}
+
+/// Google Cloud Storage often sends no other mark than this.
+TEST_F(S3, GooglesAnswersAreKnown) {
+  ScriptedServer server(Script{{.headers = {{"x-guploader-uploadid", "AB"}}, .marked = false}});
+  open(server)->save("key", as_bytes("value"));
+  EXPECT_THAT(server.requests(), SizeIs(1));
+}
+
+TEST_F(S3, WhatAPortalSendsIsNoMark) {
+  const std::string page = "<html>Please log in</html>";
+  for (const ScriptedAnswer& foreign :
+       {ScriptedAnswer{.status = 204, .marked = false},
+        ScriptedAnswer{.headers = {{"content-type", "text/html; charset=utf-8"},
+                                   {"etag", "\"2063c1608d6e0baf80249c42e2be5804\""}},
+        .body = page,
+        .marked = false},
+        ScriptedAnswer{.headers = {{"etag", "\"5e8f-264\""}}, .marked = false},
+        ScriptedAnswer{.headers = {{"etag", "W/\"2063c1608d6e0baf80249c42e2be5804\""}},
+        .marked = false},
+        ScriptedAnswer{.body = "<ListBucketResult>", .marked = false}}) {
+    ScriptedServer server(Script{foreign});
+    const auto store = open(server);
+    for (const bool saves : {true, false}) {
+      const auto [code, why] = thrown_by([&] {
+        if (saves)
+          store->save("key", as_bytes("value"));
+        else
+          store->load("key");
+      });
+      EXPECT_EQ(code, Code::unavailable) << foreign.status << foreign.body;
+      EXPECT_THAT(why, HasSubstr("something else answers there"));
+    }
+  }
 }
 
 TEST_F(S3, WhatAServerDoesNotSupportIsFinal) {
