@@ -219,7 +219,7 @@ void require_atomic_create(Storage& store, std::string_view what) {
     is_atomic = !store.create(key, as_bytes("second"));
   } catch (const Error& error) {
     if (error.code() != Code::invalid_argument) throw;
-    refuse(error.what());
+    fail(Code::invalid_argument, "{} needs conditional writes: {}", what, error.what());
   }
   store.remove(key);
   if (!is_atomic)

@@ -43,7 +43,7 @@ std::string explain(const aws::Response& answer) {
 
 /// Credentials or clock problems; such a request was not accepted.
 aws::Verdict judge_rejected(const aws::Response& answer) {
-  if (!is_marked(answer)) return aws::Verdict::again;
+  if (!is_marked(answer)) return answer.status == 501 ? aws::Verdict::answer : aws::Verdict::again;
   if (answer.status != 400 && answer.status != 403) return aws::Verdict::answer;
   const LambdaProblem problem = problem_of(answer);
   if (problem.type == "ExpiredTokenException") return aws::Verdict::credentials;

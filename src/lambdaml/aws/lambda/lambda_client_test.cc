@@ -90,10 +90,14 @@ TEST_F(LambdaClientTest, WhatMayHaveBeenTakenIsNotSentAgain) {
 }
 
 TEST_F(LambdaClientTest, WhatAServiceDoesNotSupportIsFinal) {
-  auto& client = on_script({problem(501, "NotImplemented", "no")});
-  EXPECT_EQ(thrown_by([&] { client.invoke("f", {.mode = InvokeRequest::Mode::event}); }).code(),
-            Code::invalid_argument);
-  EXPECT_EQ(sent(), 1u);
+  for (const bool marked : {true, false}) {
+    ScriptedAnswer refusal = problem(501, "NotImplemented", "no");
+    refusal.marked = marked;
+    auto& client = on_script({refusal});
+    EXPECT_EQ(thrown_by([&] { client.invoke("f", {.mode = InvokeRequest::Mode::event}); }).code(),
+              Code::invalid_argument);
+    EXPECT_EQ(sent(), 1u);
+  }
 }
 
 TEST_F(LambdaClientTest, AnEventIsSentAgainAfterACut) {

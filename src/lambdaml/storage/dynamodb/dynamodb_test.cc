@@ -149,6 +149,7 @@ TEST_F(DynamoDb, AFunctionRepeatsNoAnswerOfAnEndpointThatItsEventNames) {
 
 TEST_F(DynamoDb, WhatAServerDoesNotSupportIsFinal) {
   for (const auto& refusal : {aws::ScriptedAnswer{.status = 501, .body = "{}"},
+                              aws::ScriptedAnswer{.status = 501, .body = "no", .marked = false},
                               problem("UnknownOperationException", "")}) {
     const auto store = open_on({refusal});
     EXPECT_EQ(thrown_by([&] { store->load("key"); }).code(), Code::invalid_argument);

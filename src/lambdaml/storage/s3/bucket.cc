@@ -66,7 +66,8 @@ bool is_marked(const aws::Response& response) {
 /// Whether S3's errors are worth a retry ("List of error codes", API Reference).
 aws::Verdict judge(const aws::Response& response) {
   if (!is_marked(response))
-    return Bucket::is_bare_absence(response) ? aws::Verdict::answer : aws::Verdict::again;
+    return response.status == 501 || Bucket::is_bare_absence(response) ? aws::Verdict::answer
+                                                                       : aws::Verdict::again;
   switch (response.status) {
     case 429:
       return aws::Verdict::slow_down;

@@ -139,7 +139,8 @@ class S3 final : public Storage {
     if (answer.status != 412) {
       if (bucket_.is_unsupported(answer))
         fail(Code::invalid_argument,
-             "{}: s3://{}: {}: HTTP {}: the server has no conditional writes (If-None-Match: *)",
+             "{}: s3://{}: {}: HTTP {}: the server has no conditional writes (If-None-Match: *): "
+             "choose another store, or a server that has them (docs/reference/channels.md)",
              bucket_.endpoint(), bucket_.name(), what, answer.status);
       bucket_.need_ok(answer, what);
       return true;

@@ -392,7 +392,9 @@ TEST_F(S3, WhatAPortalSendsIsNoMark) {
 }
 
 TEST_F(S3, WhatAServerDoesNotSupportIsFinal) {
-  for (const ScriptedAnswer& refusal : {fault(501, "NotImplemented"), fault(501, "")}) {
+  for (const ScriptedAnswer& refusal :
+       {fault(501, "NotImplemented"), fault(501, ""),
+        ScriptedAnswer{.status = 501, .body = "nope", .marked = false}}) {
     ScriptedServer server(Script{refusal});
     const auto store = with_retry(open(server));
     std::size_t requests = 0;
@@ -409,6 +411,8 @@ TEST_F(S3, WhatAServerDoesNotSupportIsFinal) {
     expect_final([&] { store->list("key"); }, "docs/reference/channels.md");
     expect_final([&] { store->create("key", {}); }, "If-None-Match");
     expect_final([&] { require_atomic_create(*store, "this test"); }, "this test needs");
+    const std::string advice = thrown_by([&] { store->create("key", {}); }).second;
+    EXPECT_THAT(advice, HasSubstr("choose another store, or a server that has them"));
   }
 }
 
