@@ -101,7 +101,7 @@ class S3Servers : public CliTest {
 };
 
 TEST_F(S3Servers, WithoutMultiObjectDeletionLoseNoWorkerAndKeepNoKey) {
-  for (const int status : {501})
+  for (const int status : {501, 404})
     for (const bool marked : {true, false}) {
       const OddS3 server(
           [status](const ScriptedRequest& heard) -> std::optional<int> {

@@ -113,7 +113,8 @@ TEST_F(S3, AKeyThatIsNotRemovedIsSaid) {
 TEST_F(S3, WithoutMultiObjectDeletionKeysAreRemovedSingly) {
   for (const ScriptedAnswer& refusal :
        {fault(501, "NotImplemented"), fault(405, "MethodNotAllowed"), fault(400, "InvalidArgument"),
-        fault(501, "")}) {
+        fault(400, "Odd"), fault(404, "NoSuchKey"), fault(404, ""), fault(501, ""),
+        ScriptedAnswer{.status = 501, .body = "nope", .marked = false}}) {
     std::set<std::string> there = {"/bucket/a", "/bucket/b", "/bucket/c%20d", "/bucket/e"};
     ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
       if (heard.method == "POST") return refusal;
@@ -129,6 +130,15 @@ TEST_F(S3, WithoutMultiObjectDeletionKeysAreRemovedSingly) {
     EXPECT_EQ(std::ranges::count(server.requests(), "POST", &ScriptedRequest::method), 1)
         << "the refusal is asked once";
   }
+}
+
+TEST_F(S3, OfABucketThatIsNotThereNothingIsRemoved) {
+  ScriptedServer server(Script{fault(404, "NoSuchBucket")});
+  const auto [code, message] = thrown_by([&] {
+    open(server)->remove_all(std::vector<std::string>{"a", "b"});
+  });
+  EXPECT_EQ(code, Code::not_found);
+  EXPECT_THAT(server.requests(), SizeIs(1));
 }
 
 TEST_F(S3, AKeyThatIsNotRemovedSinglyIsSaid) {

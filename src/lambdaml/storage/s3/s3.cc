@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <numeric>
 
@@ -252,13 +251,12 @@ class S3 final : public Storage {
   }
 
  private:
-  /// Servers also refuse what they do not know as a bad request.
+  /// Servers also refuse what they do not know as a bad request, or as one for an absent key. What
+  /// is wrong besides, the single deletions will be told.
   bool lacks_deletion(const aws::Response& answer) const {
-    constexpr std::array kCodes = {"InvalidArgument", "InvalidRequest", "MalformedXML",
-                                   "MissingContentMD5"};
     if (bucket_.is_unsupported(answer)) return true;
-    return answer.status == 400 &&
-           std::ranges::count(kCodes, parse_fault(answer.body.text()).code) > 0;
+    return (answer.status == 400 || answer.status == 404) &&
+           parse_fault(answer.body.text()).code != "NoSuchBucket";
   }
   void need_removed(const aws::Response& answer, std::string_view what) {
     const bool absent = answer.status == 404 && parse_fault(answer.body.text()).code == "NoSuchKey";
