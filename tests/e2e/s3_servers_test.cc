@@ -133,6 +133,36 @@ TEST_F(S3Servers, WithoutConditionalWritesAreFoundBeforeTraining) {
   EXPECT_EQ(train(server, "reduce").exit_code, 0) << "it needs none";
 }
 
+TEST_F(S3Servers, TheDoctorSaysWhatDoesNotWorkWithoutConditionalWrites) {
+  for (const bool ignores : {false, true}) {
+    const OddS3 server(
+        [ignores](const ScriptedRequest& heard) -> std::optional<int> {
+          if (ignores || heard.header("if-none-match").empty()) return {};
+          return 501;
+        },
+        true, ignores);
+    const auto line_of = [&](const char* mode, int exit_code) {
+      const Result result =
+          lambdaml({"doctor", "--channel", "s3://bucket/ch", "--sync-mode", mode, "--json"},
+                   environment(server));
+      EXPECT_EQ(result.exit_code, exit_code) << result.out;
+      const nlohmann::json report = result.json();
+      for (const nlohmann::json& check : report.at("checks"))
+        if (check.at("name") == "channel") return check;
+      ADD_FAILURE() << "the channel is not checked";
+      return nlohmann::json();
+    };
+    const nlohmann::json reduce = line_of("reduce", 0);
+    EXPECT_EQ(reduce.at("state"), "warning");
+    EXPECT_THAT(reduce.at("detail").get<std::string>(), HasSubstr("no conditional writes"));
+    EXPECT_THAT(reduce.at("advice").get<std::string>(), HasSubstr("--sync-mode reduce"));
+    const nlohmann::json async = line_of("async", 1);
+    EXPECT_EQ(async.at("state"), "failed");
+    EXPECT_THAT(async.at("advice").get<std::string>(), HasSubstr("--sync-mode reduce"));
+    EXPECT_EQ(server.keys(), 0U);
+  }
+}
+
 TEST_F(S3Servers, WhatTheyDoNotSupportIsNotTriedAgain) {
   // Messages of the third round and later ones.
   const OddS3 server([](const ScriptedRequest& heard) -> std::optional<int> {

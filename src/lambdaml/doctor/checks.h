@@ -30,8 +30,9 @@ void check_credentials(Check& check);
 void check_clock(Check& check);
 /// That events can be started on the job's platform.
 void check_platform(Check& check, const Options& job);
-/// Makes, reads, lists and removes a key in the store of that URI.
-void check_store(Check& check, const std::string& uri);
+/// Makes, reads, lists and removes a key in the store of that URI. `needs_creation`: what of the
+/// job needs the store to create a key once; if it is empty, a server that cannot is a warning.
+void check_store(Check& check, const std::string& uri, const std::string& needs_creation = {});
 /// That the data can be read: they are there, or can be listed.
 void check_data(Check& check, const std::string& place);
 

@@ -11,6 +11,7 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/comm/registry.h"
 #include "lambdaml/doctor/checks.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/storage/storage.h"
@@ -20,6 +21,7 @@ namespace {
 
 /// After its waits were cancelled, how long a check may take to notice.
 constexpr double kNotice_s = 1;
+using std::string_literals::operator""s;
 
 /// A check on a thread of its own, which may outlive its caller.
 struct Running {
@@ -134,9 +136,12 @@ Examination examine(const Options& job, const std::function<void(const Check&)>&
   all.add("credentials", platform.remote && !platform.billed_as.empty(), check_credentials);
   if (platform.examine)
     all.add("platform", true, [job](Check& check) { check_platform(check, job); });
-  for (const char* name : {"channel", "checkpoint"})
+  const comm::Plugin* mode = comm::registry().find(job.text("sync_mode"));
+  const std::string creates = mode != nullptr && mode->creates ? "sync_mode " + mode->name : "";
+  for (const auto& [name, needs] : {std::pair("channel", creates), std::pair("checkpoint", ""s)})
     if (job.is_set(name) && !job.text(name).empty())
-      all.add(name, true, [uri = job.text(name)](Check& check) { check_store(check, uri); });
+      all.add(name, true,
+              [uri = job.text(name), needs](Check& check) { check_store(check, uri, needs); });
   for (const auto& [option, name] :
        {std::pair("data", "data"), std::pair("test_data", "test data")})
     if (job.is_set(option) && !job.text(option).empty())

@@ -97,6 +97,26 @@ void require_creates_once(storage::Storage& store) {
   if (again) fail_wrong(store, "a key could be created twice, so two workers could claim one task");
 }
 
+/// Of a store whose server may have none.
+void check_conditional_writes(Check& check, storage::Storage& store, const std::string& needed_by) {
+  if (!needed_by.empty()) {
+    check.advice = "or use --sync-mode reduce";
+    storage::require_atomic_create(store, needed_by);
+    check.advice.clear();
+    return;
+  }
+  try {
+    storage::require_atomic_create(store, "a part of what lambdaml does");
+  } catch (const Error& error) {
+    if (error.code() != Code::invalid_argument) throw;
+    check.state = State::warning;
+    check.detail += ", but the server has no conditional writes (If-None-Match: *)";
+    check.advice =
+        "jobs run there with --sync-mode reduce; async, and triggers and searches as functions, "
+        "need another store or server (docs/reference/channels.md)";
+  }
+}
+
 /// The file of that name, or the files below it.
 data::Files file_or_folder(const Uri& uri) {
   data::Files files;
@@ -137,7 +157,7 @@ std::string advice_for(Code code) {
   }
 }
 
-void check_store(Check& check, const std::string& text) {
+void check_store(Check& check, const std::string& text, const std::string& needs_creation) {
   const Uri uri = storage::resolve(text);
   const std::shared_ptr<storage::Storage> store = storage::open(uri, nullptr, short_patience());
   Buffer value(kValueBytes);
@@ -157,9 +177,12 @@ void check_store(Check& check, const std::string& text) {
   }
   probe.remove();
   if (store->exists(probe.key())) fail_wrong(*store, "a key that was removed is still there");
-  if (capabilities.atomic_create) require_creates_once(*store);
   check.detail =
       fmt::format("{}: save {:.2f} ms, load {:.2f} ms", store->describe(), save_ms, load_ms);
+  if (capabilities.create_varies)
+    check_conditional_writes(check, *store, needs_creation);
+  else if (capabilities.atomic_create)
+    require_creates_once(*store);
 }
 
 void check_data(Check& check, const std::string& text) {
