@@ -7,6 +7,7 @@
 
 #include "lambdaml/aws/profile.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/uri.h"
 
 namespace lambdaml::aws {
@@ -53,6 +54,9 @@ std::string configured_endpoint(std::string_view service) {
 }
 
 Endpoint Endpoint::parse(std::string_view text) {
+  if (text.find("://") == std::string_view::npos)
+    fail(Code::invalid_argument, "the endpoint '{}' is not of the form http[s]://host[:port]",
+         without_secrets(text));
   const Uri uri = Uri::parse(text);
   const bool http = uri.scheme == "http" || uri.scheme == "https";
   if (!http || uri.host.empty() || !uri.path.empty() || !uri.query.empty() || !is_host(uri.host))

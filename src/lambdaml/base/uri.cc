@@ -107,6 +107,77 @@ std::optional<std::string> decoded(std::string_view text, bool strict) {
        printable(arn), scheme);
 }
 
+/// What stands before `://` in the places that are known here and elsewhere: with another number of
+/// slashes, or none, it hardly begins a file's name.
+constexpr std::array<std::string_view, 12> kSchemes = {
+    "s3", "redis", "rediss", "memcached", "memcacheds", "dynamodb",
+    "ps", "file",  "memory", "sim",       "http",       "https"};
+
+bool is_known_scheme(std::string_view word) {
+  return std::ranges::find(kSchemes, word) != kSchemes.end();
+}
+
+/// `127.0.0.1`, `localhost`, `[::1]`: what no file's name begins with, before a port.
+bool is_host_of_here(std::string_view text) {
+  const auto is_number = [](const std::string& part) {
+    return to_integer(part) && part.size() <= 3 && part.front() != '-' && part.front() != '+';
+  };
+  const std::vector<std::string> parts = split(text, '.');
+  return text == "localhost" || (text.starts_with('[') && text.ends_with(']')) ||
+         (parts.size() == 4 && std::ranges::all_of(parts, is_number));
+}
+
+/// `HOST:PORT[/…]` as a URI, by the port that its service usually has; empty if it is none.
+std::string meant_by_host(std::string_view text) {
+  const std::string_view server = text.substr(0, text.find('/'));
+  const std::size_t colon = server.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return {};
+  const std::string_view host = server.substr(0, colon);
+  const std::string_view port = server.substr(colon + 1);
+  const char* scheme = port == "6379"    ? "redis"
+                       : port == "11211" ? "memcached"
+                       : port == "27000" ? "ps"
+                                         : nullptr;
+  if (scheme == nullptr && !(is_host_of_here(host) && to_integer(port))) return {};
+  return fmt::format("{}://{}{}", scheme == nullptr ? "SCHEME" : scheme,
+                     is_known_scheme(host) ? "HOST" : host, text.substr(colon));
+}
+
+/// The URI that a text without `://` is meant to be; empty if it is a local path.
+std::string meant_by(std::string_view text) {
+  const std::size_t end = text.find_first_of(":/");
+  if (end == std::string_view::npos || end == 0) return {};
+  if (std::string uri = meant_by_host(text); !uri.empty()) return uri;
+  std::string word(text.substr(0, end));
+  std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string_view rest = text.substr(end + 1);
+  const bool has_colon = text[end] == ':';
+  const bool is_slip = has_colon
+                           ? is_known_scheme(word) || (is_scheme(word) && rest.starts_with('/'))
+                           : is_known_scheme(word) && rest.starts_with('/');
+  if (!is_slip) return {};
+  const std::string_view bare = rest.substr(std::min(rest.find_first_not_of('/'), rest.size()));
+  if (word != "file") return fmt::format("{}://{}", word, bare.empty() ? "…" : bare);
+  return rest.starts_with('/') ? fmt::format("{}:///{}", word, bare) : std::string(rest);
+}
+
+/// A slip in a URI would name a folder of this machine. Whoever means one writes ./ before it, or
+/// has it already.
+void refuse_slip(std::string_view text) {
+  const std::string meant = meant_by(text);
+  std::error_code ignored;
+  if (meant.empty() || std::filesystem::exists(
+                           std::filesystem::symlink_status(std::filesystem::path(text), ignored)))
+    return;
+  // What stands before an @ may be a password.
+  if (const std::size_t at = text.rfind('@'); at != std::string_view::npos)
+    fail(Code::invalid_argument, "'***{}' is no URI: did you mean {}?", printable(text.substr(at)),
+         masked(meant));
+  const std::string shown = without_secrets(text);
+  fail(Code::invalid_argument, "'{}' is no URI: did you mean {}? A local path of that name is ./{}",
+       shown, masked(meant), shown);
+}
+
 /// The path of a `file://` URI; fills its query.
 std::string path_of_file_uri(std::string_view rest, std::map<std::string, std::string>& query) {
   const std::size_t mark = rest.rfind(kEncoded);
@@ -137,7 +208,9 @@ Uri Uri::parse(std::string_view text) {
   if (mark == std::string_view::npos) {
     if (text.starts_with("arn:aws")) fail_arn(text);
     uri.scheme = "file";
-    uri.path = normal_path(std::filesystem::absolute(with_home(without_query(text, uri.query))));
+    const std::string path = without_query(text, uri.query);
+    refuse_slip(path);
+    uri.path = normal_path(std::filesystem::absolute(with_home(path)));
     return uri;
   }
   uri.scheme = text.substr(0, mark);

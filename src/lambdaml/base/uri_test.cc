@@ -8,6 +8,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
 
 namespace lambdaml {
 namespace {
@@ -52,6 +53,54 @@ TEST(Uri, ArnsAreNamedAsSuch) {
   EXPECT_THAT(error_of([&] { Uri::parse("dynamodb://" + table); }), HasSubstr("dynamodb://NAME"));
   EXPECT_EQ(Uri::parse("./arn:aws:x").scheme, "file");
   EXPECT_EQ(Uri::parse("redis://arn:80").port, 80);
+}
+
+TEST(Uri, SlipsInAUriAreNoFiles) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"s3:bkt/k", "s3://bkt/k"},
+      {"s3:/bkt/k", "s3://bkt/k"},
+      {"s3//bkt/k", "s3://bkt/k"},
+      {"S3:bkt", "s3://bkt"},
+      {"s3:", "s3://"},
+      {"file:/tmp/x", "file:///tmp/x"},
+      {"file:x", "mean x?"},
+      {"memcached:/h", "memcached://h"},
+      {"ps:/h", "ps://h"},
+      {"redis:/localhost", "redis://localhost"},
+      {"redis:h:1/0", "redis://h:1/0"},
+      {"redis:6379", "redis://HOST:6379"},
+      {"gs:/bucket/k", "gs://bucket/k"},
+      {"127.0.0.1:6379", "redis://127.0.0.1:6379"},
+      {"127.0.0.1:9000/x", "SCHEME://127.0.0.1:9000/x"},
+      {"localhost:6379", "redis://localhost:6379"},
+      {"[::1]:11211", "memcached://[::1]:11211"},
+      {"cache.example.com:6379/0", "redis://cache.example.com:6379/0"},
+      {"myhost:27000", "ps://myhost:27000"}};
+  for (const auto& [text, meant] : cases) {
+    const std::string why = error_of([&, text = text] { Uri::parse(text); });
+    EXPECT_THAT(why, HasSubstr(meant)) << text;
+    EXPECT_THAT(why, HasSubstr(std::string("./") + text)) << text;
+    EXPECT_EQ(Uri::parse(std::string("./") + text).scheme, "file");
+    EXPECT_EQ(Uri::parse(std::string("/") + text).scheme, "file");
+  }
+  for (const char* text : {"redis:u:hunter2@h/0", "redis:/:hunter2@h", "u:hunter2@h:6379"}) {
+    const std::string why = error_of([&] { Uri::parse(text); });
+    EXPECT_THAT(why, HasSubstr("://***@h")) << text;
+    EXPECT_THAT(why, testing::Not(HasSubstr("hunter2"))) << text;
+  }
+}
+
+TEST(Uri, LocalNamesWithAColonStayUsable) {
+  for (const char* name :
+       {"run-12:30", "run:1", "2026-11-30T12:30:00", "12:30", "a/s3:b", "results//x", "data:v2/x",
+        "s3", "s3/x", "redis/0", "1.2.3:4", "x:y:z", ":a", "sim/x", "~/s3:x"})
+    EXPECT_EQ(Uri::parse(name).scheme, "file") << name;
+  const std::string there = "s3:" + unique_id();
+  EXPECT_THROW(Uri::parse(there), Error);
+  std::filesystem::create_directory(there);
+  EXPECT_EQ(Uri::parse(there).path, (std::filesystem::current_path() / there).string());
+  EXPECT_EQ(Uri::parse(there + "?shared=1").query.at("shared"), "1");
+  std::filesystem::remove(there);
 }
 
 TEST(Uri, PathsAreFiles) {

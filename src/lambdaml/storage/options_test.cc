@@ -76,6 +76,16 @@ TEST(StoreOptions, AreTheQueryOfItsUri) {
   EXPECT_FALSE(opened.durable);
 }
 
+TEST(Stores, AreMeantByAUriWithAnotherNumberOfSlashes) {
+  for (const std::string& name : registry().names())
+    for (const char* slip : {":host/x", ":/host/x", "//host/x"}) try {
+        ADD_FAILURE() << Uri::parse(name + slip).display();
+      } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("did you mean " + (name == "file" ? "" : name + "://")))
+            << slip;
+      }
+}
+
 TEST(StoreOptions, TravelWithTheUri) {
   const Uri uri = Uri::parse("cellar://host/a/b?delay_s=2&zone=far");
   EXPECT_EQ(Uri::parse(uri.text()), uri);
