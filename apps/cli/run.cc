@@ -83,6 +83,12 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
                        did_you_mean(wanted, known), hint);
   }
   std::string text = error.what();
+  // The library has the name of the type between them, which is left empty: "--x: 1 required
+  // missing".
+  constexpr std::string_view kRequired = ": 1 required ";
+  if (const std::size_t at = text.find(kRequired);
+      at != std::string::npos && text.ends_with("missing"))
+    text.replace(at, std::string::npos, ": its value is missing");
   for (char& c : text)
     if (c == '\n') c = ' ';
   return std::string(trim(text)) + hint;

@@ -70,8 +70,19 @@ Option::Value conform(const Option& option, Option::Value value, std::string_vie
        without_secrets(to_text(value)));
 }
 
+/// The names that may be meant by an unknown value: this option's, or else another option's.
+std::string hint_for_value(const std::string& text, const Option& option,
+                           const std::vector<Option>& declared) {
+  if (nearest(text, option.choices).empty())
+    for (const Option& other : declared)
+      if (std::ranges::find(other.choices, text) != other.choices.end())
+        return fmt::format(", did you mean '{} {}'?", flag_of(other.name), text);
+  return did_you_mean(text, option.choices);
+}
+
+/// `declared`: all options, for hints.
 void check_range(const Option& option, const Option::Value& value, std::string_view name,
-                 std::string_view where) {
+                 std::string_view where, const std::vector<Option>& declared) {
   double number = 0;
   if (const auto* whole = std::get_if<std::int64_t>(&value))
     number = static_cast<double>(*whole);
@@ -86,7 +97,7 @@ void check_range(const Option& option, const Option::Value& value, std::string_v
     if (text != nullptr && !option.choices.empty() &&
         std::find(option.choices.begin(), option.choices.end(), *text) == option.choices.end())
       fail(Code::invalid_argument, "{}: unknown value '{}' of {}{}", where, without_secrets(*text),
-           name, did_you_mean(*text, option.choices));
+           name, hint_for_value(*text, option, declared));
     return;
   }
   if (!std::isfinite(number))
@@ -210,7 +221,7 @@ void Options::set(std::string_view name, Value value, std::string_view where) {
   if (option == nullptr) return parse(name, {}, where);  // throws: unknown
   const std::string called = canonical(name);
   value = conform(*option, std::move(value), called, where);
-  check_range(*option, value, called, where);
+  check_range(*option, value, called, where, declared_);
   values_[option->name] = std::move(value);
 }
 

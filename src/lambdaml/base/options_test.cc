@@ -52,6 +52,23 @@ TEST(Options, DefaultsUntilSetAndAliasesMeanTheSame) {
   EXPECT_EQ(options.real("lr"), 2.0);
 }
 
+TEST(Options, AValueOfAnotherOptionIsSaidToBeOne) {
+  Options options({{.name = "optim",
+                    .default_value = std::string("admm"),
+                    .help = "o",
+                    .choices = {"admm", "em"}},
+                   {.name = "optimizer",
+                    .default_value = std::string("sgd"),
+                    .help = "o",
+                    .choices = {"sgd", "adam"}}});
+  EXPECT_THAT(message_of([&] { options.parse("optim", "adam", "--optim"); }),
+              HasSubstr("did you mean '--optimizer adam'?"));
+  EXPECT_THAT(message_of([&] { options.parse("optim", "adm", "--optim"); }),
+              HasSubstr("did you mean 'admm'?"));
+  EXPECT_THAT(message_of([&] { options.parse("optim", "zzz", "--optim"); }),
+              HasSubstr("; known: admm, em"));
+}
+
 TEST(Options, ANumberMayHaveAWordInItsPlace) {
   Options options = sample();
   EXPECT_EQ(type_of(*options.find("l2")), OptionType::real);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -108,6 +109,57 @@ std::string escaped(std::string_view text, std::size_t limit, Escape how) {
   return out;
 }
 
+/// What other programs call it, by the name here: those are no slips of names that look alike.
+struct CalledElsewhere {
+  std::string_view name;
+  std::string_view elsewhere;  ///< words with blanks between
+};
+constexpr std::array kCalledElsewhere = {
+    CalledElsewhere{"epochs",
+                    "max_epochs max_iter max_iters max_iterations n_iter num_iterations iterations "
+                    "iters num_epochs num_train_epochs"},
+    CalledElsewhere{"seed", "random_state random_seed manual_seed rng_seed"},
+    CalledElsewhere{"lr",
+                    "step_size stepsize eta eta0 learning_rate learning_rate_init "
+                    "logistic_regression logistic logreg logit"},
+    CalledElsewhere{
+        "valid_ratio",
+        "validation_split validation_fraction validation_ratio val_split valid_split val_ratio"},
+    CalledElsewhere{"test_data", "validation_data val_data valid_data eval_data eval_set"},
+    CalledElsewhere{"optim", "solver algorithm method"},
+    CalledElsewhere{"optimizer", "solver"},
+    CalledElsewhere{"l2", "weight_decay alpha l2_regularization reg_param"},
+    CalledElsewhere{"batch_size", "batch minibatch_size mini_batch_size train_batch_size"},
+    CalledElsewhere{"workers", "n_jobs num_jobs world_size nproc_per_node"},
+    CalledElsewhere{"patience", "early_stopping early_stopping_rounds n_iter_no_change"},
+    CalledElsewhere{"threshold", "tol tolerance"},
+    CalledElsewhere{"clusters", "num_clusters n_centers n_components"},
+    CalledElsewhere{"reduce", "sync synchronous bsp allreduce all_reduce"},
+    CalledElsewhere{"async", "asynchronous asp hogwild"},
+    CalledElsewhere{"linear", "linear_regression linreg ols ridge"},
+    CalledElsewhere{"svm", "svc linear_svc linearsvc hinge"},
+    CalledElsewhere{"kmeans", "k_means"},
+    CalledElsewhere{"model_avg", "ma model_averaging local_sgd"},
+    CalledElsewhere{"grad_avg", "ga gradient_averaging gradient_descent"},
+};
+
+/// The names among these for which other programs have another.
+std::vector<std::string> known_elsewhere(std::string_view wanted,
+                                         const std::vector<std::string>& names) {
+  const auto plain = [](std::string_view name) {
+    std::string out(name.substr(std::min(name.find_first_not_of('-'), name.size())));
+    std::ranges::replace(out, '-', '_');
+    return out;
+  };
+  const std::string called = plain(wanted);
+  std::vector<std::string> out;
+  for (const CalledElsewhere& known : kCalledElsewhere)
+    if (std::ranges::count(split(known.elsewhere, ' '), called) > 0)
+      std::ranges::copy_if(names, std::back_inserter(out),
+                           [&](const std::string& name) { return plain(name) == known.name; });
+  return out;
+}
+
 /// Whether `part` is the end of a name in several parts: workers, of num-workers.
 bool is_last_part(std::string_view part, std::string_view name) {
   if (part.size() < 3 || part.size() >= name.size() || !name.ends_with(part)) return false;
@@ -118,6 +170,7 @@ bool is_last_part(std::string_view part, std::string_view name) {
 }  // namespace
 
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names) {
+  if (std::vector<std::string> meant = known_elsewhere(wanted, names); !meant.empty()) return meant;
   // The dashes of flags would make any two alike.
   const auto bare = [](std::string_view name) {
     return name.substr(std::min(name.find_first_not_of('-'), name.size()));

@@ -25,6 +25,16 @@ TEST(Text, NearestRanksByDistanceAndKnowsWhenNothingIsNear) {
   EXPECT_THAT(nearest("adam", kNames), IsEmpty());
   EXPECT_THAT(nearest("k8s", {"local", "threads", "aws"}), IsEmpty());
   EXPECT_THAT(nearest("mlp", {"lr", "svm", "kmeans"}), IsEmpty());
+  // What other programs call it.
+  EXPECT_THAT(nearest("sync", {"reduce", "reduce_scatter", "async"}), ElementsAre("reduce"));
+  EXPECT_THAT(nearest("--max-epochs", {"--run-epochs", "--epochs"}), ElementsAre("--epochs"));
+  EXPECT_THAT(nearest("--solver", {"--admm-solver", "--optim", "--optimizer"}),
+              ElementsAre("--optim", "--optimizer"));
+  EXPECT_THAT(nearest("random_state", {"seed", "epochs"}), ElementsAre("seed"));
+  EXPECT_THAT(nearest("--validation-split", {"--valid-ratio"}), ElementsAre("--valid-ratio"));
+  EXPECT_THAT(nearest("step-size", {"--lr", "--batch-size"}), ElementsAre("--lr"));
+  EXPECT_THAT(nearest("logistic_regression", {"svm", "lr"}), ElementsAre("lr"));
+  EXPECT_THAT(nearest("max_iter", {"lr"}), IsEmpty()) << "it is not there";
   // Two flags are not alike because both have dashes.
   EXPECT_THAT(nearest("--k", {"--keep", "--epochs"}), IsEmpty());
   EXPECT_THAT(nearest("--epoch", {"--keep", "--epochs"}), ElementsAre("--epochs"));

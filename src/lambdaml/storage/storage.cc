@@ -36,15 +36,16 @@ const char* fault_of(std::string_view key) {
   return nullptr;
 }
 
-/// Throws for a scheme like `pss`, so that it is not taken for a slip of the plain one, which would
-/// send a password in the clear. `what` begins the message.
+/// Throws for a scheme like `pss` of a store whose URIs ask for TLS by an option, so that it is not
+/// taken for a slip of the plain one, which would send a password in the clear. `what` begins the
+/// message.
 void refuse_tls_scheme(std::string_view scheme, std::string_view what) {
   if (!scheme.ends_with('s') || registry().find(scheme) != nullptr) return;
-  if (const Plugin* plain = registry().find(scheme.substr(0, scheme.size() - 1)))
-    fail(Code::invalid_argument,
-         "{}: {}:// means {} over TLS, which is not supported; use {}:// in a network that you "
-         "trust",
-         what, scheme, plain->name, plain->name);
+  const Plugin* plain = registry().find(scheme.substr(0, scheme.size() - 1));
+  if (plain != nullptr &&
+      std::ranges::find(plain->options, "tls", &Option::name) != plain->options.end())
+    fail(Code::invalid_argument, "{}: {} over TLS is {}://HOST?tls=1", what, plain->name,
+         plain->name);
 }
 
 }  // namespace

@@ -91,8 +91,20 @@ TEST(Open, ATlsSchemeIsNoSlipForThePlainOne) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::invalid_argument);
-    EXPECT_THAT(error.what(), HasSubstr("pss:// means ps over TLS"));
+    EXPECT_THAT(error.what(), HasSubstr("ps over TLS is ps://HOST?tls=1"));
   }
+}
+
+TEST(Open, AnUnknownSchemeGetsTheNearest) {
+  for (const auto& [place, meant] :
+       {std::pair("s3s://b", "'s3'"), std::pair("dynamodbs://t", "'dynamodb'"),
+        std::pair("redisss://h", "'rediss'"), std::pair("memcachedss://h", "'memcacheds'")})
+    try {
+      open(place);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr(std::string("did you mean ") + meant)) << place;
+    }
 }
 
 TEST(Resolve, ATlsSchemeIsNoSlipForThePlainOne) {
@@ -101,7 +113,7 @@ TEST(Resolve, ATlsSchemeIsNoSlipForThePlainOne) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::invalid_argument);
-    EXPECT_THAT(error.what(), HasSubstr("pss:// means ps over TLS"));
+    EXPECT_THAT(error.what(), HasSubstr("ps over TLS is ps://HOST?tls=1"));
   }
 }
 
