@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -20,6 +21,9 @@ bool is_original_payload(const nlohmann::json& payload);
 /// not needed (merged_bucket, merged_table_name, key_col, start_epoch). Throws invalid_argument,
 /// naming the payload's key.
 void from_original_payload(const nlohmann::json& payload, Options& options);
+/// A message with the options that it names as flags (--epochs) called as in such a payload
+/// (n_epochs).
+std::string in_words_of_original(std::string_view text);
 /// A text would become a JSON string.
 bool is_original_payload(const std::string&) = delete;
 void from_original_payload(const std::string&, Options&) = delete;

@@ -42,15 +42,15 @@ TEST(OriginalPayload, BecomesAJobOfTheSameMeaning) {
 TEST(OriginalPayload, TakesBucketsAndTables) {
   Options options = job_options();
   from_original_payload(
-      parse_json(R"({"data_bucket":"d","train_file":"t","test_file":"e","tmp_bucket":"c",
-                            "cp_bucket":"p","run_epochs":3})"),
+      parse_json(R"({"data_bucket":"ddd","train_file":"t","test_file":"e","tmp_bucket":"ccc",
+                            "cp_bucket":"ppp","run_epochs":3})"),
       options);
-  EXPECT_EQ(options.text("data"), "s3://d/t");
-  EXPECT_EQ(options.text("test_data"), "s3://d/e");
-  EXPECT_EQ(options.text("channel"), "s3://c");
-  EXPECT_EQ(options.text("checkpoint"), "s3://p");
+  EXPECT_EQ(options.text("data"), "s3://ddd/t");
+  EXPECT_EQ(options.text("test_data"), "s3://ddd/e");
+  EXPECT_EQ(options.text("channel"), "s3://ccc");
+  EXPECT_EQ(options.text("checkpoint"), "s3://ppp");
   EXPECT_EQ(options.integer("run_epochs"), 3);
-  from_original_payload(parse_json(R"({"data_bucket":"d","tmp_table_name":"tmp"})"), options);
+  from_original_payload(parse_json(R"({"data_bucket":"ddd","tmp_table_name":"tmp"})"), options);
   EXPECT_EQ(options.text("channel"), "dynamodb://tmp");
 }
 
@@ -60,12 +60,12 @@ TEST(OriginalPayload, TellsTheParameterServerFromMemcached) {
     from_original_payload(parse_json(payload), options);
     return options.text("channel");
   };
-  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"10.0.0.7","port":27000})"),
+  EXPECT_EQ(channel(R"({"data_bucket":"ddd","host":"10.0.0.7","port":27000})"),
             "ps://10.0.0.7:27000");
-  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h","port":"9090"})"), "ps://h:9090");
-  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h","port":9090,"tmp_bucket":"t"})"),
+  EXPECT_EQ(channel(R"({"data_bucket":"ddd","host":"h","port":"9090"})"), "ps://h:9090");
+  EXPECT_EQ(channel(R"({"data_bucket":"ddd","host":"h","port":9090,"tmp_bucket":"ttt"})"),
             "memcached://h:9090");
-  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h"})"), "memcached://h:11211");
+  EXPECT_EQ(channel(R"({"data_bucket":"ddd","host":"h"})"), "memcached://h:11211");
 }
 
 // The payload of examples/lambda/elasticache/kmeans_ec_trigger.py: no model, no cp_bucket.
@@ -105,17 +105,28 @@ TEST(OriginalPayload, HybridJobsAsTheirAuthorsShipThem) {
 
 TEST(OriginalPayload, AJobThatMeetsInS3KeepsItsResultsThere) {
   Options options = job_options();
-  from_original_payload(parse_json(R"({"data_bucket":"d","tmp_bucket":"c","n_clusters":3})"),
+  from_original_payload(parse_json(R"({"data_bucket":"ddd","tmp_bucket":"ccc","n_clusters":3})"),
                         options);
-  EXPECT_EQ(options.text("channel"), "s3://c");
+  EXPECT_EQ(options.text("channel"), "s3://ccc");
   EXPECT_FALSE(options.is_set("checkpoint"));
 }
 
 TEST(OriginalPayload, ErrorsNameThePayloadsOwnKeys) {
   for (const auto& [payload, key] : std::map<std::string, std::string>{
-           {R"({"data_bucket":"d","n_workers":"two"})", "n_workers"},
-           {R"({"data_bucket":"d","n_epochs":0})", "n_epochs"},
-           {R"({"data_bucket":"d","dataset_type":"parquet"})", "dataset_type"}}) {
+           {R"({"data_bucket":"ddd","n_workers":"two"})", "n_workers"},
+           {R"({"data_bucket":"ddd","n_epochs":0})", "n_epochs"},
+           {R"({"data_bucket":"Bad Bucket"})", "'data_bucket': 'Bad Bucket'"},
+           {R"({"data_bucket":"ddd","tmp_bucket":"Bad Bucket"})", "'tmp_bucket': 'Bad Bucket'"},
+           {R"({"data_bucket":"ddd","tmp_bucket":"ab/x"})", "'tmp_bucket'"},
+           {R"({"data_bucket":"ddd","cp_bucket":"B@d"})", "'cp_bucket'"},
+           {R"({"data_bucket":"ddd","cp_bucket":"s3://x"})", "'cp_bucket'"},
+           {R"({"data_bucket":"ddd","train_file":"a?b"})", "'train_file'"},
+           {R"({"data_bucket":"ddd","test_file":"a?b"})", "'test_file'"},
+           {R"({"data_bucket":"ddd","tmp_table_name":"a b c"})", "'tmp_table_name'"},
+           {R"({"data_bucket":"ddd","host":"h h","port":11211})", "'host'"},
+           {R"({"data_bucket":"ddd","host":"h","port":"x"})", "'port'"},
+           {R"({"data_bucket":"ddd","host":"h","port":70000})", "'port'"},
+           {R"({"data_bucket":"ddd","dataset_type":"parquet"})", "dataset_type"}}) {
     Options options = job_options();
     try {
       from_original_payload(parse_json(payload), options);
@@ -127,11 +138,18 @@ TEST(OriginalPayload, ErrorsNameThePayloadsOwnKeys) {
   }
 }
 
+TEST(OriginalPayload, MessagesCallOptionsAsItDoes) {
+  EXPECT_EQ(in_words_of_original("em has not converged in 4 epochs: give it more with --epochs, or "
+                                 "use --scale standard, --no-such, -- or --clusters"),
+            "em has not converged in 4 epochs: give it more with n_epochs, or use scale standard, "
+            "--no-such, -- or n_clusters");
+}
+
 TEST(OriginalPayload, WhatItCannotMeanIsAnError) {
   Options options = job_options();
   for (const char* bad :
-       {"[]", R"({"tmp_bucket":"c"})", R"({"data_bucket":7.5})",
-        R"({"data_bucket":"d","n_wokers":2})", R"({"data_bucket":"d","n_workers":"two"})"})
+       {"[]", R"({"tmp_bucket":"ccc"})", R"({"data_bucket":7.5})",
+        R"({"data_bucket":"ddd","n_wokers":2})", R"({"data_bucket":"ddd","n_workers":"two"})"})
     EXPECT_THROW(from_original_payload(parse_json(bad), options), Error) << bad;
   EXPECT_FALSE(is_original_payload(parse_json(R"({"data":"s3://d"})")));
   EXPECT_FALSE(is_original_payload(parse_json("{")));

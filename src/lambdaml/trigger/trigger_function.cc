@@ -37,6 +37,12 @@ using nlohmann::json;
 /// What the trigger needs to collect and store a finished job's results.
 constexpr double kMarginSeconds = 5;
 
+/// Throws the error again, in the words of a payload of the original system if it is about one.
+[[noreturn]] void refuse(const Error& error, bool is_original) {
+  if (!is_original || error.code() != Code::invalid_argument) throw;
+  throw Error(error.code(), "payload: " + job::in_words_of_original(error.what()));
+}
+
 /// The resolved options of an event, or of an event of the original system.
 Options options_of(const json& event) {
   Options options = job::job_options();
@@ -46,7 +52,11 @@ Options options_of(const json& event) {
   else
     job::from_json(event, "event", options);
   use_own_platform(options);
-  job::resolve(options);
+  try {
+    job::resolve(options);
+  } catch (const Error& error) {
+    refuse(error, job::is_original_payload(event));
+  }
   return options;
 }
 
@@ -57,6 +67,7 @@ struct Work {
   double spent_s = 0;        ///< by earlier invocations
   std::uint64_t number = 0;  ///< of those; "leg" in the event
   std::uint64_t epoch = 0;   ///< of the newest checkpoint that they left
+  bool is_original = false;  ///< whether it began with a payload of the original system
 };
 
 constexpr const char* kGoOn = "go_on";
@@ -67,6 +78,7 @@ std::string next_event(const Work& work) {
                           {"spent_s", work.spent_s},
                           {"leg", work.number},
                           {"epoch", work.epoch},
+                          {"original", work.is_original},
                           {"options", job::to_json(work.options)}}}});
 }
 
@@ -80,14 +92,20 @@ Work work_of(const faas::Invocation& invocation) {
     fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
          printable(invocation.payload, 60));
   if (!event.contains(kGoOn))
-    return {options_of(event), job::id_of_request("job-", invocation.request_id)};
+    return {.options = options_of(event),
+            .job_id = job::id_of_request("job-", invocation.request_id),
+            .is_original = job::is_original_payload(event)};
   try {
     const json& rest = event.at(kGoOn);
     const std::string job_id = rest.at("job_id");
     if (!job::is_job_id(job_id))
       fail(Code::invalid_argument, "event: '{}' is no id of a job", printable(job_id));
-    return {options_of(rest.at("options")), job_id, rest.at("spent_s"), rest.at("leg"),
-            rest.at("epoch")};
+    return {options_of(rest.at("options")),
+            job_id,
+            rest.at("spent_s"),
+            rest.at("leg"),
+            rest.at("epoch"),
+            rest.value("original", false)};
   } catch (const json::exception&) {
     fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
   }
@@ -205,9 +223,12 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   options.set("output", Option::Value(output.string()), "output");
   LeaseKeeper keeper(lease);
   try {
-    const nlohmann::ordered_json summary = train_as(work.job_id, options, keeper);
-    for (const auto& warning : summary.value("warnings", json::array()))
-      log::warning("{}", warning.get<std::string>());
+    nlohmann::ordered_json summary = train_as(work.job_id, options, keeper);
+    if (const auto warnings = summary.find("warnings"); warnings != summary.end())
+      for (auto& warning : *warnings) {
+        if (work.is_original) warning = job::in_words_of_original(warning.get<std::string>());
+        log::warning("{}", warning.get<std::string>());
+      }
     std::string answer = results.save(output, summary);
     lease.finish();
     return answer;
@@ -217,7 +238,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
     const std::optional<faas::OwnFunction> own = faas::own_function();
     // Before its own time is over, another limit of the job was reached.
     const bool in_time = left_s < own_s || clock.seconds() < own_s;
-    if (error.code() != Code::limit_reached || in_time || !own) throw;
+    if (error.code() != Code::limit_reached || in_time || !own) refuse(error, work.is_original);
     Work rest = work;
     rest.epoch = newest_epoch(options, work.job_id);
     if (rest.epoch <= work.epoch)
