@@ -188,7 +188,7 @@ def check_command(words, is_mention=False):
     done = subprocess.run(words, env={**environment(), "LAMBDAML_PARSE_ONLY": "1"}, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60)
     said = done.stderr.strip()
-    if done.returncode == 0 or (is_mention and re.search(r" is required| required .* missing", said)):
+    if done.returncode == 0 or (is_mention and re.search(r" is required|: its value is missing", said)):
         return ""
     return f"{shlex.join(words)}: {said}"
 
