@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <nlohmann/json.hpp>
@@ -28,8 +29,11 @@ std::shared_ptr<OptionFlags> add_function_flags(CLI::App& command) {
   std::vector<Option> others = of_formats.declared();
   for (const char* name : {"format", "channel", "keep"})
     others.push_back({.name = name, .default_value = std::string(), .help = ""});
-  return std::make_shared<OptionFlags>(command, trigger::options_of_predictions(),
-                                       Options(std::move(others)), false);
+  const Options declared = trigger::options_of_predictions();
+  std::vector<Option> own = declared.declared();
+  std::ranges::find(own, "workers", &Option::name)->help = "functions that measure at once";
+  return std::make_shared<OptionFlags>(command, Options(std::move(own)), Options(std::move(others)),
+                                       false);
 }
 
 plan::Calibration measured(const CalibrateFlags& flags, const OptionFlags& function_flags) {

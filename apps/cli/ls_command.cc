@@ -86,6 +86,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
                       "a folder of runs or checkpoints, or a checkpoint URI; default: runs");
   command->callback([where, &globals] {
     json all = json::array(), searches = json::array();
+    Uri::parse(*where);  // a slip in a URI is no folder
     const std::vector<std::string> runs = view::JobView::list(*where);
     const std::vector<std::string> places = searches_in(*where);
     for (const std::string& place : places) {

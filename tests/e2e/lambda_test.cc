@@ -363,7 +363,7 @@ TEST_F(Lambda, FunctionsMeasureTheirStoreForAProfile) {
   EXPECT_EQ(part.exit_code, 2);
   EXPECT_THAT(part.err, AllOf(HasSubstr("what was measured is kept in part.yaml: budget 0.0001: $"),
                               HasSubstr("3 functions at once would cost about")));
-  EXPECT_THAT(read(folder() / "part.yaml"), HasSubstr("from 1 functions"));
+  EXPECT_THAT(read(folder() / "part.yaml"), HasSubstr("from one function of "));
   const Result none = calibrate({"--budget", "1e-6", "--out", "none.yaml"});
   EXPECT_EQ(none.exit_code, 2);
   EXPECT_THAT(none.err, HasSubstr("one function alone costs about $"));

@@ -54,9 +54,12 @@ std::string configured_endpoint(std::string_view service) {
 }
 
 Endpoint Endpoint::parse(std::string_view text) {
-  if (text.find("://") == std::string_view::npos)
+  if (text.find("://") == std::string_view::npos) {
+    // What stands before an @ may be a password.
+    const std::size_t at = text.rfind('@');
     fail(Code::invalid_argument, "the endpoint '{}' is not of the form http[s]://host[:port]",
-         without_secrets(text));
+         at == std::string_view::npos ? without_secrets(text) : "***" + printable(text.substr(at)));
+  }
   const Uri uri = Uri::parse(text);
   const bool http = uri.scheme == "http" || uri.scheme == "https";
   if (!http || uri.host.empty() || !uri.path.empty() || !uri.query.empty() || !is_host(uri.host))

@@ -92,6 +92,12 @@ TEST_F(AwsEnvironment, APlaceIsFound) {
   EXPECT_TRUE(place.endpoint.custom);
   EXPECT_EQ(place.endpoint.url(), "http://127.0.0.1:9000");
   EXPECT_EQ(place.endpoint.authority("bucket.host"), "bucket.host:9000");
+  try {
+    find_place("s3", "", "user:hunter2@host:9000");
+    ADD_FAILURE() << "it is no endpoint";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("hunter2"), std::string::npos) << error.what();
+  }
   // The scheme's own port is not part of what is signed.
   EXPECT_EQ(find_place("s3", "", "https://host:443/").endpoint.url(), "https://host");
   EXPECT_EQ(find_place("s3", "", "http://host:80").endpoint.authority(), "host");

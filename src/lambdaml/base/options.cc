@@ -73,10 +73,14 @@ Option::Value conform(const Option& option, Option::Value value, std::string_vie
 /// The names that may be meant by an unknown value: this option's, or else another option's.
 std::string hint_for_value(const std::string& text, const Option& option,
                            const std::vector<Option>& declared) {
-  if (nearest(text, option.choices).empty())
+  constexpr std::string_view kGeneric[] = {"none", "auto", "yes", "no"};
+  std::vector<std::string> owners;
+  if (nearest(text, option.choices).empty() &&
+      std::ranges::find(kGeneric, text) == std::end(kGeneric))
     for (const Option& other : declared)
       if (std::ranges::find(other.choices, text) != other.choices.end())
-        return fmt::format(", did you mean '{} {}'?", flag_of(other.name), text);
+        owners.push_back(flag_of(other.name));
+  if (owners.size() == 1) return fmt::format(", did you mean '{} {}'?", owners.front(), text);
   return did_you_mean(text, option.choices);
 }
 

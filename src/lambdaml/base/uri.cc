@@ -152,9 +152,10 @@ std::string meant_by(std::string_view text) {
   std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
   const std::string_view rest = text.substr(end + 1);
   const bool has_colon = text[end] == ':';
-  const bool is_slip = has_colon
-                           ? is_known_scheme(word) || (is_scheme(word) && rest.starts_with('/'))
-                           : is_known_scheme(word) && rest.starts_with('/');
+  const bool is_slip = has_colon ? is_known_scheme(word) ||
+                                       // Not a drive, c:/x.
+                                       (word.size() > 1 && is_scheme(word) && rest.starts_with('/'))
+                                 : is_known_scheme(word) && rest.starts_with('/');
   if (!is_slip) return {};
   const std::string_view bare = rest.substr(std::min(rest.find_first_not_of('/'), rest.size()));
   if (word != "file") return fmt::format("{}://{}", word, bare.empty() ? "…" : bare);
@@ -171,9 +172,9 @@ void refuse_slip(std::string_view text) {
     return;
   // What stands before an @ may be a password.
   if (const std::size_t at = text.rfind('@'); at != std::string_view::npos)
-    fail(Code::invalid_argument, "'***{}' is no URI: did you mean {}?", printable(text.substr(at)),
-         masked(meant));
-  const std::string shown = without_secrets(text);
+    fail(Code::invalid_argument, "'***{}' is no URI: did you mean {}?",
+         printable(text.substr(at, text.find('?', at) - at)), masked(meant));
+  const std::string shown = without_secrets(text.substr(0, text.find('?')));
   fail(Code::invalid_argument, "'{}' is no URI: did you mean {}? A local path of that name is ./{}",
        shown, masked(meant), shown);
 }

@@ -13,7 +13,9 @@
 namespace lambdaml {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(Uri, PartsAndTextRoundTrip) {
   const Uri s3 = Uri::parse("s3://bucket/a/b%20c/");
@@ -163,6 +165,14 @@ TEST(Uri, SecretsAreMasked) {
     }
     EXPECT_EQ(Uri::parse(bad).display().find("hunter2"), std::string::npos) << bad;
   }
+}
+
+TEST(Uri, ASlipTellsNoSecrets) {
+  for (const char* slip : {"s3:bucket/x?secret_key=hunter2", "redis:hunter2@host",
+                           "redis:/user:hunter2@host/0?password=hunter2"})
+    EXPECT_THAT(error_of([&] { Uri::parse(slip); }),
+                AllOf(HasSubstr("is no URI"), Not(HasSubstr("hunter2"))))
+        << slip;
 }
 
 TEST(Uri, OfAPathOnlySharedIsAQuery) {

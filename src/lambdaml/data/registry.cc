@@ -39,7 +39,7 @@ Options options_of(const Plugin& plugin, const Options& given) {
   return with_values_of(plugin.options, given);
 }
 
-void tell_of_unused(const Plugin& plugin, const Options& given, const std::string& what) {
+void tell_of_unused(const Plugin& plugin, const Options& given) {
   for (const Option& option : given.declared()) {
     if (!is_changed(given, option.name)) continue;
     const auto declares = [&](const Plugin& one) {
@@ -50,8 +50,9 @@ void tell_of_unused(const Plugin& plugin, const Options& given, const std::strin
     for (const Plugin& other : registry().entries())
       if (declares(other)) owners.push_back(other.name);
     if (!owners.empty())
-      log::warn_once(fmt::format("{}: {} has no effect: it belongs to format {}, and this is {}",
-                                 what, option.name, join(owners, " or "), plugin.name));
+      log::warn_once(
+          fmt::format("the option {} has no effect: it belongs to format {}, and the data are {}",
+                      option.name, join(owners, " or "), plugin.name));
   }
 }
 

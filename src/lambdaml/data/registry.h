@@ -117,8 +117,9 @@ struct Choice {
 /// With `auto`, the format that the options of formats are for, if there is one. Throws
 /// invalid_argument for an unknown format.
 Choice choose_format(std::string_view format, const Options& options);
-/// Warns of each option in `given` that is not the default and that only other formats have.
-void tell_of_unused(const Plugin& plugin, const Options& given, const std::string& what);
+/// Warns of each option in `given` that is not the default and that only other formats have, once
+/// in a process.
+void tell_of_unused(const Plugin& plugin, const Options& given);
 
 /// The chosen plug-in, otherwise the first that recognizes a file's first bytes (4,096 suffice).
 /// Throws data_corrupt, naming `what`, if none does or the file is of a known foreign format.

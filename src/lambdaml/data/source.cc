@@ -41,7 +41,7 @@ Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, b
   const auto stored = std::make_shared<const Buffer>(std::move(content));
   const auto bytes = decompress(stored, options.what);
   const Plugin& plugin = plugin_for(*bytes, choice, options.what);
-  tell_of_unused(plugin, options.options, options.what);
+  tell_of_unused(plugin, options.options);
   out.can_state = plugin.statement != nullptr;
   out.statement = statement_of(plugin, bytes, options.what);
   if (note && !out.statement.checksum) out.source = SourceFile{options.what, content_of(*stored)};

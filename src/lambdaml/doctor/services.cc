@@ -100,10 +100,12 @@ void require_creates_once(storage::Storage& store) {
 /// Of a store whose server may have none.
 void check_conditional_writes(Check& check, storage::Storage& store, const std::string& needed_by) {
   if (!needed_by.empty()) {
-    check.advice = "or use --sync-mode reduce";
-    storage::require_atomic_create(store, needed_by);
-    check.advice.clear();
-    return;
+    try {
+      return storage::require_atomic_create(store, needed_by);
+    } catch (const Error& error) {
+      if (error.code() == Code::invalid_argument) check.advice = "or use --sync-mode reduce";
+      throw;
+    }
   }
   try {
     storage::require_atomic_create(store, "a part of what lambdaml does");

@@ -51,7 +51,7 @@ struct BenchCommEvent {
   double patience_s = 60;
 };
 
-/// Everything that a worker needs to know which measures its channel, with others at once.
+/// Everything that a worker needs to know to measure its channel together with others.
 struct CalibrateEvent {
   std::string job_id;
   std::uint32_t worker = 0;
@@ -59,7 +59,7 @@ struct CalibrateEvent {
   std::string channel;
   bool remote = false;              ///< the platform does not report how events end
   double seconds = 5;               ///< about how long to measure
-  std::uint64_t most_requests = 0;  ///< about how many to make
+  std::uint64_t most_requests = 0;  ///< about how many to make, few of them large; 0: no limit
   double patience_s = 60;           ///< for the others to start
   std::int64_t sent_ms = 0;         ///< milliseconds since 1970 when it was sent
 };

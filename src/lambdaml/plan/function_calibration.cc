@@ -69,7 +69,7 @@ class FunctionMeasurement {
     trigger::require_platform(options_);
     trigger::require_within_reach(options_, "channel", options_.text("channel"));
     if (!wanted_.profile.empty()) base_of(wanted_.profile);
-    if (wanted_.budget_usd > 0) require_budget(functions_usd(1));
+    if (wanted_.budget_usd > 0) require_budget(functions_usd(1) + least_requests_usd());
   }
 
   Calibration run() {
@@ -77,15 +77,7 @@ class FunctionMeasurement {
     const bool has_budget = wanted_.budget_usd > 0;
     alone_ = measure(1, has_budget ? worker::kLeastMeasureRequests : kUnlimited);
     out.ended_by = alone_.measures.front().ended_by;
-    if (!out.ended_by) try {
-        const auto workers = static_cast<std::uint32_t>(options_.integer("workers"));
-        const std::uint64_t most = has_budget ? affordable_requests(workers) : kUnlimited;
-        crowd_ = measure(workers, most);
-        for (const worker::StoreMeasure& one : crowd_->measures)
-          if (one.ended_by) out.ended_by = one.ended_by;
-      } catch (const Error& error) {
-        out.ended_by = error.what();
-      }
+    if (!out.ended_by) out.ended_by = measure_crowd(has_budget);
     out.requests = requests_;
     out.cost_usd = cost_usd_;
     out.profile = yaml(out.ended_by);
@@ -93,7 +85,42 @@ class FunctionMeasurement {
   }
 
  private:
-  static constexpr std::uint64_t kUnlimited = 1ULL << 40;
+  static constexpr std::uint64_t kUnlimited = 0;
+
+  /// What ended it early, if anything did.
+  std::optional<std::string> measure_crowd(bool has_budget) {
+    const auto workers = static_cast<std::uint32_t>(options_.integer("workers"));
+    try {
+      const std::uint64_t most = has_budget ? affordable_requests(workers) : kUnlimited;
+      const double before_usd = cost_usd_;
+      try {
+        crowd_ = measure(workers, most);
+      } catch (const Error&) {
+        // Their reports are lost; they have run.
+        cost_usd_ = before_usd + functions_usd(workers);
+        throw;
+      }
+      for (const worker::StoreMeasure& one : crowd_->measures)
+        if (one.ended_by) return one.ended_by;
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  /// Of the requests that one function makes at least.
+  double least_requests_usd() const {
+    constexpr std::uint64_t kSmall = 115, kLarge = worker::kLeastLargeRequests / 2;
+    storage::Usage usage;
+    usage.put = usage.get = {kSmall + kLarge, kSmall * 1000 + kLarge * worker::kLargeValue};
+    usage.list.requests = usage.remove.requests = 4;
+    // Units of 1 KB and 4 KB.
+    usage.write_units = static_cast<double>(kSmall + kLarge * worker::kLargeValue / 1000);
+    usage.read_units = static_cast<double>(kSmall + kLarge * worker::kLargeValue / 4000);
+    const cost::Prices prices = cost::Prices::current();
+    return prices.of_requests({{Uri::parse(options_.text("channel")).scheme, usage}},
+                              prices.priced_region(faas::own_region()));
+  }
 
   /// Of `workers` functions at work for one measurement.
   double functions_usd(std::uint32_t workers) const {
@@ -197,11 +224,15 @@ class FunctionMeasurement {
     const auto n = static_cast<double>(crowd_->measures.size());
     const auto add = [&](std::vector<double> worker::StoreMeasure::*of, const char* rate) {
       const std::vector<double> times = crowd_->times(of);
-      const double median_s = quantile(times, 0.5), per_s = n / median_s;
+      const double median_s = quantile(times, 0.5);
       const bool is_slower = n > 1 && median_s > kSlower * quantile(alone.*of, 0.5);
-      // Or more than the profile thought.
-      if (is_slower || (store[rate] && store[rate].as<double>() < per_s))
-        store[rate] = fmt::format("{:.4g}", per_s);
+      // Each saves and loads in turn, so that this many of each kind were seen in a second.
+      const double seen_per_s = n / (quantile(crowd_->times(&worker::StoreMeasure::puts), 0.5) +
+                                     quantile(crowd_->times(&worker::StoreMeasure::gets), 0.5));
+      if (is_slower)
+        store[rate] = fmt::format("{:.4g}", n / median_s);
+      else if (store[rate] && store[rate].as<double>() < seen_per_s)
+        store[rate] = fmt::format("{:.4g}", seen_per_s);
       if (!is_slower) (all.*of).insert((all.*of).end(), times.begin(), times.end());
     };
     add(&worker::StoreMeasure::puts, "put_per_s");
@@ -252,11 +283,14 @@ class FunctionMeasurement {
                      storage::open_plain(Uri::parse(options_.text("channel")))->capabilities());
     set_starts(root["functions"]);
     return profile_text(
-        root,
-        fmt::format("Measured by lambdaml calibrate with {} requests from {} functions of {:g} MB, "
-                    "for ${:.3g}; the rest is from the profile {}{}",
-                    requests_, crowd_ ? crowd_->measures.size() : 1, alone_.memory_mb, cost_usd_,
-                    printable(base), ended_by ? "; ended early: " + printable(*ended_by) : "."));
+        root, fmt::format("Measured by lambdaml calibrate with {} requests from {} of {:g} MB, "
+                          "for ${:.3g}; the rest is from the profile {}{}",
+                          requests_,
+                          crowd_ && crowd_->measures.size() > 1
+                              ? fmt::format("{} functions", crowd_->measures.size())
+                              : std::string("one function"),
+                          alone_.memory_mb, cost_usd_, printable(base),
+                          ended_by ? "; ended early: " + printable(*ended_by) : "."));
   }
 
   const FunctionCalibration& wanted_;

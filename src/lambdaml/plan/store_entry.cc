@@ -28,7 +28,7 @@ YAML::Node flow() {
 YAML::Node latency_entry(const std::vector<double>& seconds, double more_s) {
   YAML::Node out = flow();
   for (const double p : kQuantiles)
-    out[fmt::format("p{:g}", 100 * p)] = number(1e3 * (quantile(seconds, p) + more_s));
+    out[fmt::format("p{:g}", 100 * p)] = number(1e3 * (worker::quantile(seconds, p) + more_s));
   return out;
 }
 

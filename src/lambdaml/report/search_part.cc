@@ -1,6 +1,7 @@
 #include "lambdaml/report/search_part.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <map>
 
@@ -89,7 +90,11 @@ class SearchPart {
       summary.erase("state");
       if (item_["state"] != "done")
         note("The search has not ended, so its trials are shown as they are now.");
-      if (summary.contains("advice")) note("{}.", text_at(summary, "advice"));
+      if (std::string advice = text_at(summary, "advice"); !advice.empty()) {
+        advice.front() =
+            static_cast<char>(std::toupper(static_cast<unsigned char>(advice.front())));
+        note("{}.", advice);
+      }
       summary.erase("advice");
     } catch (const Error& error) {
       note("The search's records cannot be read: {}", error.what());

@@ -188,7 +188,7 @@ std::shared_ptr<Storage> open_plain(const Uri& uri, std::shared_ptr<Patience> pa
 
 Uri resolve(std::string_view text) {
   if (const Plugin* plugin = registry().find(text)) return plugin->default_uri();
-  const bool bare = text.find_first_of("/.") == std::string_view::npos;
+  const bool bare = text.find_first_of("/.:") == std::string_view::npos;
   std::error_code ignored;
   const bool is_a_slip = bare && !text.empty() && !std::filesystem::exists(text, ignored);
   if (is_a_slip) refuse_tls_scheme(text, text);

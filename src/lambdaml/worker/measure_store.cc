@@ -85,6 +85,7 @@ class Measurement {
     for (const std::string& key : keys) items.push_back({key, value});
     std::vector<double> batches;
     for (int i = 0; i < 3; ++i) {
+      if (limits_.between) limits_.between();
       store_.save_all(items);
       batches.push_back(timed([&] { store_.load_present(keys); }));
     }
@@ -96,8 +97,8 @@ class Measurement {
   void measure_bandwidth() {
     const Buffer value(kLargeValue);
     std::vector<double> up, down;
-    while (up.size() < 3 ||
-           (up.size() < kMostLargeRequests / 2 && clock_.seconds() < 0.8 * limits_.seconds &&
+    while (up.size() < kLeastLargeRequests / 2 ||
+           (up.size() < limits_.large_requests / 2 && clock_.seconds() < 0.8 * limits_.seconds &&
             out_.requests < limits_.requests)) {
       up.push_back(timed([&] { store_.save("large", value); }));
       down.push_back(timed([&] { store_.load("large"); }));
@@ -116,6 +117,8 @@ class Measurement {
   void measure_notice() {
     std::vector<double> delays;
     for (int i = 0; i < 5; ++i) {
+      if (limits_.between) limits_.between();
+      out_.requests += 2;  // and polls, if it has to
       const std::string key = fmt::format("notice/{}", i);
       const Stopwatch clock;
       double seen_s = 0;

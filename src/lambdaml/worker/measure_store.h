@@ -30,17 +30,18 @@ struct StoreMeasure {
   static StoreMeasure from_json(const nlohmann::json& object, const std::string& what);
 };
 
+/// The requests of every measurement, whatever its limits.
+inline constexpr std::size_t kLeastMeasureRequests = 250;
+/// Of these, at least and at most so many are about a value of 4 MB.
+inline constexpr std::size_t kLeastLargeRequests = 6, kMostLargeRequests = 40;
+
 struct MeasureLimits {
   double seconds = 5;                                              ///< about how long
   std::size_t requests = std::numeric_limits<std::size_t>::max();  ///< about how many at most
+  std::size_t large_requests = kMostLargeRequests;                 ///< of these, of 4 MB
   /// Called before each request; an error that it throws ends the measurement.
   std::function<void()> between;
 };
-
-/// The requests of every measurement, whatever its limits.
-inline constexpr std::size_t kLeastMeasureRequests = 250;
-/// Of these, at most so many are about a value of 4 MB.
-inline constexpr std::size_t kMostLargeRequests = 40;
 
 /// Saves, loads, lists and removes values below the store's root, and leaves nothing there. Throws
 /// what the store and `between` throw while fewer than three values were saved and loaded; after

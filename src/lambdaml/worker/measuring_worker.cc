@@ -19,8 +19,9 @@
 namespace lambdaml::worker {
 namespace {
 
-/// When this process began.
-const std::int64_t began_ms = epoch_ms();
+/// Since this process began. One that is younger was started for its event: it waits for none.
+const Stopwatch since_start;
+constexpr double kColdFor_s = 2;
 
 class MeasuringWorker {
  public:
@@ -30,7 +31,8 @@ class MeasuringWorker {
         invocation_(invocation),
         each_second_(each_second),
         claim_(stores_.open_channel(event.channel, event.job_id), event.worker),
-        channel_(stores_.open_channel(event.channel, event.job_id)) {}
+        channel_(control::channel_of_rounds(stores_.open_channel(event.channel, event.job_id),
+                                            invocation, [this] { between(); })) {}
 
   std::string run() {
     return unless_superseded(claim_, [this] { return work(); });
@@ -43,8 +45,12 @@ class MeasuringWorker {
     wait_for_all();
     const auto place = storage::with_prefix(stores_.open_channel(event_.channel, event_.job_id),
                                             fmt::format("measured/{}/", event_.worker));
-    MeasureLimits limits{
-        .seconds = event_.seconds, .requests = event_.most_requests, .between = {}};
+    MeasureLimits limits;
+    limits.seconds = event_.seconds;
+    if (event_.most_requests > 0) {
+      limits.requests = event_.most_requests;
+      limits.large_requests = kLeastLargeRequests;  // some stores bill bytes
+    }
     limits.between = [this] { between(); };
     return report(measure_store(*place, limits));
   }
@@ -55,7 +61,8 @@ class MeasuringWorker {
     for (std::uint32_t worker = 0; worker < event_.workers; ++worker)
       keys.push_back(fmt::format("measured/ready/{}", worker));
     channel_->save(keys[event_.worker], {});
-    channel_->load_all(keys, Deadline::in(event_.patience_s));
+    channel_->load_all(
+        keys, Deadline::in(std::min(event_.patience_s, invocation_.deadline.seconds_left() - 1)));
   }
 
   void between() {
@@ -77,7 +84,7 @@ class MeasuringWorker {
     stats.usage = stores_.usage();
     nlohmann::json all = stats.to_json();
     all["worker"] = event_.worker;
-    all["cold"] = began_ms >= event_.sent_ms;
+    all["cold"] = is_cold_;
     all["measure"] = measure.to_json();
     const std::string text = json_text(all);
     channel_->save(control::keys::result(event_.worker), as_bytes(text));
@@ -88,6 +95,7 @@ class MeasuringWorker {
   const faas::Invocation& invocation_;
   const std::function<void()>& each_second_;
   const std::int64_t arrived_ms_ = epoch_ms();
+  const bool is_cold_ = since_start.seconds() < kColdFor_s;
   const Stopwatch running_;
   control::Stores stores_{control::Stores::Services::answered};
   control::WorkerClaim claim_;

@@ -1,5 +1,7 @@
 #include "lambdaml/base/programs/standard_streams.h"
 
+#include <initializer_list>
+
 #include <fcntl.h>
 #include <unistd.h>
 

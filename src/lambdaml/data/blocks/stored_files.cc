@@ -107,7 +107,7 @@ std::vector<std::string> complete(BlockPlan& plan, std::size_t threads) {
   const StoredFile& first = plan.files.front();
   const Choice choice = choose_format(plan.format, plan.options);
   const Plugin& plugin = plugin_for(heads.front().bytes, choice, first.display());
-  tell_of_unused(plugin, plan.options, first.display());
+  tell_of_unused(plugin, plan.options);
   // `dense_libsvm` says more than the plug-in's name.
   if (choice.plugin == nullptr) plan.format = plugin.name;
   for (std::size_t i = 0; i < plan.files.size(); ++i)

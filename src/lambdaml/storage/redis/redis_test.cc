@@ -527,6 +527,24 @@ TEST(RedisReplicas, ThatNameTheirPrimaryAreLeftForIt) {
   EXPECT_EQ(plain->load("key")->text(), "old");
 }
 
+TEST(RedisReplicas, OfReplicasAreFollowedToThePrimary) {
+  const auto replica_of = [](const RawServer& other) {
+    return [&other]() -> std::string {
+      return fmt::format("*5\r\n{}{}:{}\r\n{}:10\r\n", bulk("slave"), bulk("127.0.0.1"),
+                         other.port(), bulk("connected"));
+    };
+  };
+  const auto answer = [](const char* value) {
+    return [value](std::string_view command, std::string_view) {
+      return command == "CLUSTER" ? kAlone : bulk(value);
+    };
+  };
+  const RawServer primary(commanded(answer("new")));
+  const RawServer first(commanded(answer("old"), replica_of(primary)));
+  const RawServer second(commanded(answer("older"), replica_of(first)));
+  EXPECT_EQ(open_at(second)->load("key")->text(), "new");
+}
+
 TEST(RedisReplies, OfUsersWithoutChannelsMakeWaitsPoll) {
   std::atomic<int> gets = 0, subscribes = 0, publishes = 0;
   const std::string refusal = "-NOPERM this user has no permissions\r\n";

@@ -80,10 +80,7 @@ class Servers::Trips {
       node.pool.drop_idle();
       throw;
     } catch (const Error& error) {
-      servers_.note_failure(node, error);
-      if (error.code() != Code::unavailable || node.endpoint == servers_.address_.server) throw;
-      // The store's own name does not tell which of its servers that is.
-      throw Error(error.code(), fmt::format("{}: {}", node.endpoint.text(), error.what()));
+      servers_.fail_at(node, error);
     }
   }
 
@@ -121,6 +118,13 @@ void Servers::note_failure(Node& node, const Error& error) {
   is_stale_ = true;
 }
 
+void Servers::fail_at(Node& node, const Error& error) {
+  note_failure(node, error);
+  if (error.code() != Code::unavailable || node.endpoint == address_.server) throw;
+  // The store's own name does not tell which of its servers that is.
+  throw Error(error.code(), fmt::format("{}: {}", node.endpoint.text(), error.what()));
+}
+
 // ---- which server has which keys ----
 
 std::shared_ptr<const Servers::Map> Servers::map() {
@@ -141,7 +145,8 @@ std::shared_ptr<const Servers::Map> Servers::map() {
 /// its slots but does not serve them is not there.
 std::shared_ptr<const Servers::Map> Servers::refreshed(const std::shared_ptr<const Map>& old) {
   std::vector<Node*> nodes = {&node_at(address_.server)};
-  if (old && old->cluster)
+  // A replica may be gone while its primary is there.
+  if (old)
     for (Node* node : old->primaries)
       if (node != nodes.front()) nodes.push_back(node);
   std::ranges::stable_partition(nodes, [](const Node* node) { return !node->has_failed; });
@@ -170,6 +175,26 @@ std::vector<std::string> Servers::tags_of(const Map& map) {
   return left == 0 ? tags : std::vector<std::string>();
 }
 
+/// A replica may not have yet what another worker has just saved, so that it is not read either.
+/// Its primary may be a replica of another server.
+Servers::Node& Servers::primary_of(Node& asked, std::optional<Endpoint> primary) {
+  constexpr int kMostReplicas = 4;
+  Node* node = &asked;
+  for (int i = 0; i < kMostReplicas && primary && *primary != node->endpoint; ++i) {
+    log::info("{}: a read-only replica; its primary {} is used", node->endpoint.text(),
+              primary->text());
+    node = &node_at(*primary);
+    try {
+      std::unique_ptr<Connection> connection = node->pool.borrow();
+      primary = connection->place().primary;
+      node->pool.give_back(std::move(connection));
+    } catch (const Error& error) {
+      fail_at(*node, error);
+    }
+  }
+  return *node;
+}
+
 std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
   std::unique_ptr<Connection> connection = node.pool.borrow();
   const auto [slots, primary] = connection->place();
@@ -177,12 +202,7 @@ std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
   node.pool.give_back(std::move(connection));
   auto map = std::make_shared<Map>();
   if (!slots) {
-    // A replica may not have yet what another worker has just saved, so that it is not read either.
-    const bool is_replica = primary && *primary != node.endpoint;
-    if (is_replica)
-      log::info("{}: a read-only replica; its primary {} is used", address_.endpoint(),
-                primary->text());
-    map->primaries.push_back(is_replica ? &node_at(*primary) : &node);
+    map->primaries.push_back(&primary_of(node, primary));
     return map;
   }
   const SlotTable table = slot_table_of(*slots, node.endpoint.host);
@@ -211,18 +231,17 @@ Servers::Node& Servers::node_of(const Map& map, std::string_view key) const {
 
 bool Servers::is_cluster() { return map()->cluster; }
 
-bool Servers::follow_primary() {
+void Servers::follow_primary() {
   const std::shared_ptr<const Map> old = this->map();
   {
     const std::lock_guard lock(mutex_);
     is_stale_ = true;
   }
-  if (old->cluster) return true;
+  if (old->cluster) return;
   try {
-    return map()->primaries != old->primaries;
+    map();
   } catch (const Error& error) {
     if (error.code() == Code::cancelled) throw;
-    return false;
   }
 }
 
@@ -298,8 +317,7 @@ void Servers::at_each(const std::function<void(Connection&)>& use) {
       connection = node->pool.borrow();
       use(*connection);
     } catch (const Error& error) {
-      note_failure(*node, error);
-      throw;
+      fail_at(*node, error);
     }
     node->pool.give_back(std::move(connection));
     node->has_failed = false;

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -67,9 +68,8 @@ class Servers {
   std::unique_ptr<Connection> connect_to(const Endpoint& server);
 
   bool is_cluster();
-  /// For use after ReadOnlyReplica: finds the primary. Returns whether there is another server to
-  /// ask now. Throws cancelled only.
-  bool follow_primary();
+  /// For use after ReadOnlyReplica: asks again which server is the primary. Throws cancelled only.
+  void follow_primary();
 
  private:
   struct Node;
@@ -87,8 +87,11 @@ class Servers {
                     const Take& take);
   void ask_alone(const Map& map, std::string_view key, std::size_t i, const Add& add,
                  const Take& take);
+  Node& primary_of(Node& asked, std::optional<Endpoint> primary);
   /// For use in a handler of an error from this node.
   void note_failure(Node& node, const Error& error);
+  /// The same, and throws the error, with the node's name where the store has another one.
+  [[noreturn]] void fail_at(Node& node, const Error& error);
 
   const Address address_;
   const std::shared_ptr<Patience> patience_;

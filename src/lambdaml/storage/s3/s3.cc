@@ -147,6 +147,10 @@ class S3 final : public Storage {
     if (answer.tries <= 1) return false;
     // The key exists, perhaps because of an attempt of this call whose answer was lost.
     const aws::Response there = bucket_.call(bucket_.request("HEAD", key), what);
+    // Not what some other server says of a page that it does not have.
+    if (Bucket::is_bare_absence(there) && !get_part(bucket_, key, 0, 1))
+      fail(Code::unavailable, "{}: s3://{}: {}: it was refused as present, and is not there",
+           bucket_.endpoint(), bucket_.name(), what);
     if (there.status != 404) bucket_.need_ok(there, what);
     return there.header(kWriterHeader) == me;
   }
