@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # A command that continues a run, at the end of a message.
-_COMMAND = re.compile(r"lambdaml resume (\S.*?)(?: --([a-z]+) (\d+))?$")
+_COMMAND = re.compile(r"lambdaml resume (\S.*?)(?: --([a-z][a-z-]*) (\d+))?$")
 
 
 class ConvergenceWarning(UserWarning):
@@ -355,10 +355,12 @@ class Run(Work):
 
     def _said_here(self, error: Error) -> Error:
         """The error, with the call that continues the run instead of the command."""
-        text = _COMMAND.sub(
-            lambda found: self._call_that_resumes(found[1], f", {found[2]}={found[3]}" if found[2] else ""), error.message
-        )
-        return type(error)(text, error.causes)
+
+        def call(found: re.Match[str]) -> str:
+            option = f", {found[2].replace('-', '_')}={found[3]}" if found[2] else ""
+            return self._call_that_resumes(found[1], option)
+
+        return type(error)(_COMMAND.sub(call, error.message), error.causes)
 
     def _call_that_resumes(self, folder: str, options: str) -> str:
         data = "".join(

@@ -218,6 +218,20 @@ def test_an_error_says_the_call_that_goes_on():
         lambdaml.train(data="set", deadline=1, **ENDLESS)
 
 
+@pytest.mark.parametrize(("optim", "option"), [("grad_avg", "epochs"), ("admm", "admm_epochs")])
+def test_an_error_of_a_resumed_run_says_to_how_many_epochs_it_goes_on(optim, option):
+    lambdaml.Dataset(*rows()).save("set", parts=2)
+    options = {**ENDLESS, "optim": optim, option: 1_000_000, "output": "my run"}
+    run = lambdaml.train(data="set", callbacks=lambda m: True, **options)
+    said = rf"lambdaml.resume\('[^']*/my run', {option}=2000000\)$"
+    with pytest.raises(lambdaml.LimitReached, match=said) as raised:
+        run.resume(deadline=1, **{option: 2_000_000})
+    call = raised.value.hint.partition("continue with: ")[2]
+    # As it is said.
+    again = eval(call[:-1] + ", start=True, deadline=0)", {"lambdaml": lambdaml})
+    assert again.status == "running" and again.stop().status == "stopped"
+
+
 def test_an_error_of_a_callback_ends_the_job():
     def broken(metrics):
         raise KeyError("mine")
