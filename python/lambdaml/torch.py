@@ -189,6 +189,7 @@ class TorchRun(Run):
         """
         if data is not None or test_data is not None:
             raise InvalidArgument("a run of lambdaml.torch is resumed with its own data: give none")
+        self._known_folder()  # else nothing is left to resume
         if not self._exported_to.is_there:
             raise InvalidArgument("the run is done: train its module again, which has the trained weights")
         again = super().resume(start=True, callbacks=callbacks, progress=False, **options)

@@ -220,10 +220,19 @@ def test_a_stopped_run_goes_on_with_its_module(capsys):
     assert not os.path.exists(run._exported_to.path)
     with pytest.raises(ValueError, match="the run is done: train its module again"):
         done.resume(epochs=50)
+    with pytest.raises(ValueError, match="the run is done: train its module again"):
+        run.resume()
     whole = net()
     lambdaml.torch.train(whole, (X, y), **options)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, module.state_dict()[name])
+
+
+def test_a_run_that_has_left_nothing_is_not_called_done():
+    run = lambdaml.torch.train(net(), blobs(), epochs=1000, start=True, **OPTIONS).stop()
+    assert run.status == "stopped" and run.folder is None
+    with pytest.raises(ValueError, match="nothing is left to continue with: start the job again$"):
+        run.resume()
 
 
 def test_resume_of_the_package_loads_the_weights_too():
