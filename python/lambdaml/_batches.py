@@ -149,7 +149,7 @@ class Batches:
 
 
 def _is_nothing(batch: Any) -> bool:
-    """Whether it has no rows and no columns either: ``[]``, ``([], [])``, an array of the shape (0,)."""
+    """Whether it has no rows and no columns either: ``[]``, ``([], [])``, an array of the shape (0,), ``DataFrame()``."""
     if isinstance(batch, (tuple, list)):
         return all(_is_nothing(each) for each in batch)
-    return getattr(batch, "shape", None) == (0,)
+    return getattr(batch, "shape", None) in ((0,), (0, 0))

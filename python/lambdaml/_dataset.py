@@ -150,7 +150,7 @@ class Dataset:
         NotFound
             There is no such file.
         DataCorrupt
-            A file is none of Parquet: when rows are read.
+            A file is not Parquet; raised when rows are read.
         Unavailable
             None of the libraries is installed.
 

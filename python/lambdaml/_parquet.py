@@ -66,6 +66,8 @@ class Parquet:
         return facts
 
     def _wanted(self, file: str, path: str) -> list[str]:
+        with open(path, "rb"):  # one that is missing or forbidden is the system's error, whatever the library says
+            pass
         try:
             there = self._reader.names(path)
         except Exception as error:  # each library has its own

@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 import lambdaml
+from lambdaml import _parquet
 from test_train import rows
 
 
@@ -190,6 +191,16 @@ def test_batches_without_rows_are_left_out(label, again):
             lambdaml.Dataset.from_batches([make(0, 0), *nothing], label=name).load()
 
 
+@pytest.mark.parametrize("label", ["y", None])
+def test_an_empty_data_frame_is_a_batch_without_rows(label):
+    X, y = rows(60)
+    table = pandas.DataFrame(X).add_prefix("x")
+    table = table if label is None else table.assign(y=y)
+    batches = [pandas.DataFrame(), table[:30], pandas.DataFrame(), table[30:], (pandas.DataFrame(), pandas.Series(dtype=float))]
+    for source in (batches, iter(batches)):
+        assert lambdaml.Dataset.from_batches(source, label=label).load().rows == 60
+
+
 def test_an_error_of_the_batches_is_passed_on():
     X, y = rows(100)
 
@@ -217,3 +228,31 @@ def test_parquet_without_a_library_is_a_line(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else found(name))
     with pytest.raises(lambdaml.Unavailable, match="pip install pyarrow"):
         lambdaml.Dataset.from_parquet("rows.parquet", label="y")
+
+
+def test_a_parquet_file_that_is_missing_or_forbidden_is_not_called_corrupt(monkeypatch):
+    class Library:
+        def names(self, path):
+            raise OSError("the library's own words")
+
+    monkeypatch.setattr(_parquet, "_reader", Library)
+    for name in ("removed.parquet", "forbidden.parquet", "broken.parquet"):
+        with open(name, "wb") as file:
+            file.write(b"PAR1 no")
+    removed, forbidden, broken = (
+        lambdaml.Dataset.from_parquet(os.path.abspath(f"{name}.parquet")) for name in ("removed", "forbidden", "broken")
+    )
+    os.remove("removed.parquet")
+    os.chmod("forbidden.parquet", 0)
+    with pytest.raises(FileNotFoundError, match="removed.parquet"):
+        removed.load()
+    user = os.geteuid()
+    if user == 0:  # whom nothing is forbidden
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError, match="forbidden.parquet"):
+            forbidden.load()
+    finally:
+        os.seteuid(user)
+    with pytest.raises(lambdaml.DataCorrupt, match="^/.*broken.parquet: it cannot be read as Parquet: the library's own words$"):
+        broken.load()

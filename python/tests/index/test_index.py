@@ -205,6 +205,10 @@ def test_bad_parquet_is_named(reader):
         with pytest.raises(lambdaml.DataCorrupt, match="^broken.parquet: it cannot be read as Parquet: ") as raised:
             lambdaml.Dataset.from_parquet(place).save("set", parts=2)
         assert "\n" not in str(raised.value)
+    gone = lambdaml.Dataset.from_parquet("rows.parquet", label="kind")
+    os.remove("rows.parquet")
+    with pytest.raises(FileNotFoundError, match="rows.parquet"):
+        gone.save("set", parts=2)
     assert not os.path.exists("set/manifest.json")
 
 
