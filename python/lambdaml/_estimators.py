@@ -6,7 +6,7 @@ import functools
 import inspect
 import numbers
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional, TypeVar
 
 import numpy
@@ -154,11 +154,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{type(self).__name__}: {name} must be a number {bound}, not {shown(value)}")
         return float(value)
 
-    def _choice(self, name: str, *values: Any) -> Any:
-        """A parameter that must be one of these texts or None."""
+    def _choice(self, name: str, *values: Any, unsaid: Sequence[str] = ()) -> Any:
+        """A parameter that must be one of these texts or None; errors do not name those of `unsaid`."""
         value = getattr(self, name)
         value = str(value) if isinstance(value, str) else value  # one of NumPy's
-        if not (value is None or isinstance(value, str)) or value not in values:
+        if not (value is None or isinstance(value, str)) or value not in (*values, *unsaid):
             *some, last = map(repr, values)
             raise ValueError(f"{name} must be {', '.join(some)}{' or ' * bool(some)}{last}, not {shown(value)}")
         return value

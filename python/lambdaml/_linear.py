@@ -337,8 +337,8 @@ class LogisticRegression(_Classifier):
             The job has failed, e.g. :class:`WorkersLost`.
         """
         self._require_usable_parameters()
-        # "none" and "deprecated" are names of some versions of scikit-learn.
-        penalty = self._choice("penalty", "auto", "l2", "l1", "elasticnet", "none", "deprecated", None)
+        # Some versions of scikit-learn have names besides.
+        penalty = self._choice("penalty", "auto", "l2", "l1", "elasticnet", None, unsaid=("none", "deprecated"))
         if self.l1_ratio is None and penalty == "elasticnet":
             raise ValueError("l1_ratio must be a number from 0 to 1 with the penalty 'elasticnet', not None")
         ratio = 0.0 if self.l1_ratio is None else self._number("l1_ratio")

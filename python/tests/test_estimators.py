@@ -217,7 +217,7 @@ def test_without_a_penalty_it_is_scikit_learns_too():
     X, y = load_iris(return_X_y=True)
     y = (y == 2).astype(int)  # not separable
     theirs = sklearn.linear_model.LogisticRegression(C=1e12, tol=1e-12, max_iter=10_000, solver="newton-cholesky").fit(X, y)
-    for options in ({"penalty": None}, {"C": numpy.inf}):
+    for options in ({"penalty": None}, {"penalty": "none"}, {"penalty": "deprecated", "C": numpy.inf}, {"C": numpy.inf}):
         ours = lambdaml.LogisticRegression(**options).fit(X, y)
         numpy.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-3)
 
@@ -622,7 +622,7 @@ def test_bad_labels_and_parameters_are_named():
     for ratio in (2, "half"):
         with pytest.raises(ValueError, match="l1_ratio must be"):
             lambdaml.LogisticRegression(l1_ratio=ratio).fit(X, y)
-    with pytest.raises(ValueError, match="penalty must be"):
+    with pytest.raises(ValueError, match="^penalty must be 'auto', 'l2', 'l1', 'elasticnet' or None, not 'l3'$"):
         lambdaml.LogisticRegression(penalty="l3").fit(X, y)
     with pytest.raises(ValueError, match="loss must be"):
         lambdaml.LinearSVC(loss="hinge").fit(X, y)
