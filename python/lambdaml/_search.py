@@ -95,7 +95,10 @@ def tune(
         of_jobs["data"] = saved.place(data, "data")
         of_jobs["test_data"] = saved.place(test_data, "test")
         search = Search(
-            _lambdaml.tune(file, text, _options.pairs(of_jobs), _options.pairs(settings)), progress=progress, saved=saved
+            _lambdaml.tune(file, text, _options.pairs(of_jobs), _options.pairs(settings)),
+            progress=progress,
+            saved=saved,
+            is_kept=start,
         )
         return search if start else search.wait()
     except BaseException as error:
@@ -112,12 +115,6 @@ def _name_the_nearest(error: BaseException, options: Mapping[str, Any], settings
         near = suggestion(name, settings)
         if str(error).startswith(name + ":") and near:
             raise InvalidArgument(f"{name}: unknown option or setting{near}") from None
-
-
-def _said_here(error: Error) -> Error:
-    """The error, with the call that continues the search instead of the command."""
-    said, mark, _ = error.message.partition("lambdaml tune --resume ")
-    return type(error)(said + "search.resume(), of a search with start=True", error.causes) if mark else error
 
 
 def _values(name: str, values: Any) -> Any:
@@ -141,6 +138,10 @@ class _Saved:
         if self._folder is None:
             self._folder = Folder("search-")
         return dataset.save(os.path.join(self._folder.path, name))
+
+    @property
+    def has_any(self) -> bool:
+        return self._folder is not None
 
     def remove(self) -> None:
         if self._folder is not None:
@@ -179,8 +180,10 @@ class Search(Work):
         progress: Optional[bool] = None,
         saved: Optional[_Saved] = None,
         folder: Optional[str] = None,
+        is_kept: bool = True,
     ) -> None:
         super().__init__(job)
+        self._is_kept = is_kept  # by the user, also after an error
         self._display = display_of(progress)
         self._saved = saved or _Saved()
         self._trials = []
@@ -266,10 +269,11 @@ class Search(Work):
         Search
             Another one, of the same folder.
         """
+        *some, last = changeable = ("budget", "deadline", *_SHOWN)
         for name in settings:
-            if name not in ("budget", "deadline", *_SHOWN):
+            if name not in changeable:
                 raise InvalidArgument(
-                    f"a search is resumed with its own settings, but for budget and deadline, not {name}"
+                    f"a search is resumed with its own settings, but for {', '.join(some)} and {last}, not {name}"
                 )
         if self.folder is None and self._is_running():
             raise Unavailable("the search is still running; stop it first")
@@ -299,15 +303,24 @@ class Search(Work):
         except Cancelled as error:
             self._over = True
             if not self._stopped:
-                self._error = _said_here(error)
+                self._error = self._said_here(error)
         except Error as error:
-            self._error = _said_here(error)
+            self._error = self._said_here(error)
         for trial in self._trials:
             if trial["state"] == "running":
                 trial["state"] = "stopped"
         # A search that can go on needs its data.
         if self.status == "done" or self.folder is None or not os.path.isdir(self.folder):
             self._saved.remove()
+
+    def _said_here(self, error: Error) -> Error:
+        """The error, with the way to continue a search of data in memory, which the command does not have."""
+        said, mark, _ = error.message.partition("continue with: lambdaml tune --resume ")
+        if not mark or not self._saved.has_any:
+            return error
+        if self._is_kept:
+            return type(error)(said + "continue with: search.resume()", error.causes)
+        return type(error)(said + "start the search with start=True to be able to resume it", error.causes)
 
     def _take_summary(self, summary: dict[str, Any]) -> None:
         """Takes in the trials, which are all there, and the best one."""

@@ -76,7 +76,7 @@ def test_a_stopped_search_goes_on(capsys):
     assert "running" not in set(trials["state"]) and search.best_job is None
     with pytest.raises(ValueError, match="the search is stopped: it has no model yet"):
         search.model
-    with pytest.raises(ValueError, match="its own settings, but for budget and deadline, not trials$"):
+    with pytest.raises(ValueError, match="but for budget, deadline, metrics_port and dashboard, not trials$"):
         search.resume(trials=9)
     again = search.resume(start=True)
     again.wait(0)
@@ -86,6 +86,30 @@ def test_a_stopped_search_goes_on(capsys):
     done = again.resume(progress=True)
     assert done.status == "done" and len(done.trials) == 3
     assert "trials 3/3" in capsys.readouterr().err
+
+
+def test_an_error_says_how_the_search_goes_on(monkeypatch):
+    """By the command, which finds data in files; else by the object, which only start=True leaves."""
+    wait = lambdaml.Search.wait
+
+    def interrupted(search):
+        while search.folder is None:
+            time.sleep(0.01)
+        search._job.cancel()
+        return wait(search)
+
+    monkeypatch.setattr(lambdaml.Search, "wait", interrupted)
+    memory = rows()
+    lambdaml.Dataset(*memory).save("set", parts=2)
+    job = {"workers": 1, "optim": "grad_avg", "epochs": 100_000, "batch_size": 10}
+    for data, start, said in (
+        ("set", False, r"; continue with: lambdaml tune --resume \S+$"),
+        ("set", True, r"; continue with: lambdaml tune --resume \S+$"),
+        (memory, False, "; start the search with start=True to be able to resume it$"),
+        (memory, True, r"; continue with: search\.resume\(\)$"),
+    ):
+        with pytest.raises(lambdaml.Cancelled, match=said):
+            lambdaml.tune(job, {"lr": [0.01, 0.02]}, data=data, concurrency=1, start=start).wait()
 
 
 def test_bad_searches_are_value_errors(higgs):
