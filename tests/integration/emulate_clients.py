@@ -27,6 +27,7 @@ def zipped():
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         entry = zipfile.ZipInfo("bootstrap")
         entry.external_attr = 0o100755 << 16
+        entry.compress_type = zipfile.ZIP_DEFLATED  # an entry has its own
         with open(BOOTSTRAP, "rb") as file:
             archive.writestr(entry, file.read())
     return out.getvalue()
