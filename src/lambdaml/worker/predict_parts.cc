@@ -19,39 +19,39 @@
 #include "lambdaml/predict/output_format.h"
 #include "lambdaml/predict/predict.h"
 #include "lambdaml/worker/entry.h"
+#include "lambdaml/worker/parts_worker.h"
 
 namespace lambdaml::worker {
 namespace {
 
 /// What a worker reserves of its time for saving a part's result.
 constexpr double kReserve_s = 2;
+constexpr std::string_view kOver =
+    " before its rows are predicted: give functions more with --timeout-s, or the data more parts "
+    "and the job more --workers";
 
 class PredictingWorker {
  public:
   PredictingWorker(const job::PredictEvent& event, const faas::Invocation& invocation,
                    const std::function<void()>& each_second)
       : event_(event),
-        invocation_(invocation),
-        each_second_(each_second),
-        channel_(control::stoppable(stores_.open_channel(event.channel, event.job_id), invocation)),
-        claim_(stores_.open_channel(event.channel, event.job_id), event.worker),
+        own_(event, invocation, each_second, {kReserve_s, kOver}),
+        channel_(control::stoppable(own_.open_channel(), invocation)),
         format_(predict::output_format(event.out_format)) {}
 
   std::string run() {
-    return unless_superseded(claim_, [this] { return work(); });
+    return unless_superseded(own_.claim(), [this] { return work(); });
   }
 
  private:
   std::string work() {
-    if (const Entry entry = enter(*channel_, claim_, event_.worker); entry.answer)
+    if (const Entry entry = enter(*channel_, own_.claim(), event_.worker); entry.answer)
       return *entry.answer;
     job::TrainedModel model = load_model();
-    const std::shared_ptr<storage::Storage> results = stores_.open(event_.to);
+    const std::shared_ptr<storage::Storage> results = own_.stores().open(event_.to);
     const std::shared_ptr<storage::Storage> data =
-        event_.data_uri.empty()
-            ? storage::with_prefix(stores_.open_channel(event_.channel, event_.job_id),
-                                   control::keys::kData)
-            : stores_.open(event_.data_uri);
+        event_.data_uri.empty() ? storage::with_prefix(own_.open_channel(), control::keys::kData)
+                                : own_.stores().open(event_.data_uri);
     std::optional<predict::Quality> quality;
     std::size_t own = 0;
     for (std::size_t part = event_.worker; part < event_.data.parts();
@@ -68,7 +68,7 @@ class PredictingWorker {
     }
     channel_->save(control::keys::quality(event_.worker),
                    quality.value_or(predict::Quality()).to_bytes());
-    return report();
+    return own_.report(*channel_, nlohmann::json::object());
   }
 
   job::TrainedModel load_model() {
@@ -83,7 +83,7 @@ class PredictingWorker {
 
   predict::Predictions predict_part(job::TrainedModel& model, storage::Storage& store,
                                     std::size_t part, std::size_t own) {
-    between();
+    own_.between();
     data::Dataset rows;
     try {
       rows = data::read_part(
@@ -101,45 +101,12 @@ class PredictingWorker {
     return predict::predict(
         model, rows,
         fmt::format("{}/{}", store.describe(), data::part_key(part, event_.data.parts())), request,
-        [this] { between(); });
-  }
-
-  /// Whether to go on.
-  void between() {
-    if (invocation_.cancelled && *invocation_.cancelled)
-      fail(Code::cancelled, "the job was stopped");
-    claim_.require_now_and_then();
-    if (each_second_) each_second_();
-    if (invocation_.deadline.seconds_left() < kReserve_s)
-      fail(Code::resource_exhausted,
-           "worker {}: its function's time is over before its rows are predicted: give functions "
-           "more with --timeout-s, or the data more parts and the job more --workers",
-           event_.worker);
-  }
-
-  std::string report() {
-    job::WorkerStats stats;
-    stats.startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
-    stats.run_s = running_.seconds();
-    stats.describe_function();
-    stats.invocations = 1;
-    stats.usage = stores_.usage();
-    nlohmann::json report = stats.to_json();
-    report["worker"] = event_.worker;
-    const std::string text = json_text(report);
-    channel_->save(control::keys::result(event_.worker), as_bytes(text));
-    return text;
+        [this] { own_.between(); });
   }
 
   const job::PredictEvent& event_;
-  const faas::Invocation& invocation_;
-  const std::function<void()>& each_second_;
-  const std::int64_t arrived_ms_ = epoch_ms();
-  const Stopwatch running_;
-  /// The trigger has reached all of them.
-  control::Stores stores_{control::Stores::Services::answered};
+  PartsWorker own_;
   std::shared_ptr<storage::Storage> channel_;
-  control::WorkerClaim claim_;
   const predict::OutputFormat& format_;
 };
 

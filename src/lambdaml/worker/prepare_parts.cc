@@ -21,54 +21,58 @@
 #include "lambdaml/job/prepared_parts.h"
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/worker/entry.h"
+#include "lambdaml/worker/parts_worker.h"
 
 namespace lambdaml::worker {
 namespace {
 
 /// What a worker reserves of its time for saving a part.
 constexpr double kReserveForParts_s = 2;
+constexpr std::string_view kOverForParts =
+    " before its part of the data is saved: give functions more with --timeout-s, or the job more "
+    "--workers";
 
 class PreparingWorker {
  public:
   PreparingWorker(const job::PrepareEvent& event, const faas::Invocation& invocation,
                   const std::function<void()>& each_second)
       : event_(event),
-        invocation_(invocation),
-        each_second_(each_second),
-        claim_(stores_.open_channel(event.channel, event.job_id), event.worker),
-        channel_(control::channel_of_rounds(stores_.open_channel(event.channel, event.job_id),
-                                            invocation, [this] { between(); })) {}
+        own_(event, invocation, each_second, {kReserveForParts_s, kOverForParts}),
+        channel_(control::channel_of_rounds(own_.open_channel(), invocation,
+                                            [this] { own_.between(); })) {}
 
   std::string run() {
-    return unless_superseded(claim_, [this] { return work(); });
+    return unless_superseded(own_.claim(), [this] { return work(); });
   }
 
  private:
   std::string work() {
-    const Entry entry = enter(*channel_, claim_, event_.worker);
+    const Entry entry = enter(*channel_, own_.claim(), event_.worker);
     if (entry.answer) return *entry.answer;
     const data::BlockPlan plan = load_plan();
     data::PartReader reader(
-        plan, [this](const std::string& uri) { return stores_.open(uri); }, event_.worker,
-        event_.workers, [this] { between(); });
+        plan, [this](const std::string& uri) { return own_.stores().open(uri); }, event_.worker,
+        event_.workers, [this] { own_.between(); });
     const data::Findings found = find(reader);
     const data::Agreement agreement = agree(reader);
     if (!agreement.error.empty()) throw Error(agreement.code, agreement.error);
-    if (!agreement.not_lines.empty()) return report(nlohmann::json::parse(kNotLines));
+    if (!agreement.not_lines.empty())
+      return own_.report(*channel_, nlohmann::json::parse(kNotLines));
     const std::shared_ptr<storage::Storage> store =
-        event_.to.empty() ? storage::with_prefix(
-                                stores_.open_channel(event_.channel, event_.for_job), event_.prefix)
-                          : stores_.open(event_.to);
+        event_.to.empty()
+            ? storage::with_prefix(own_.stores().open_channel(event_.channel, event_.for_job),
+                                   event_.prefix)
+            : own_.stores().open(event_.to);
     nlohmann::json parts = nlohmann::json::array();
     for (const std::size_t part : reader.own_parts()) {
       const data::Dataset rows = reader.rows(part, agreement, found);
-      between();
+      own_.between();
       const data::SavedPart saved =
           data::save_part(*store, rows, part, plan.parts, agreement.id, event_.as);
       parts.push_back(job::to_json(part, saved));
       log::info("saved part {} of {}: {} rows", part, plan.parts, saved.rows);
     }
-    return report({{"parts", std::move(parts)}});
+    return own_.report(*channel_, {{"parts", std::move(parts)}});
   }
 
   std::string what(const std::string& key) const {
@@ -106,8 +110,7 @@ class PreparingWorker {
 
   data::Agreement agree(const data::PartReader& reader) {
     const std::string key = control::keys::kAgreement;
-    const Deadline end = Deadline::in(
-        std::min(event_.patience_s, invocation_.deadline.seconds_left() - kReserveForParts_s));
+    const Deadline end = Deadline::in(std::min(event_.patience_s, own_.seconds_left()));
     if (event_.worker == 0 && !channel_->load(key)) {
       std::vector<std::string> keys;
       for (std::uint32_t worker = 0; worker < event_.workers; ++worker)
@@ -125,50 +128,13 @@ class PreparingWorker {
     try {
       return channel_->load_all(keys, end);
     } catch (const storage::MissingKeys&) {
-      require_time();
+      own_.require_time();
       throw;
     }
   }
 
-  void require_time() const {
-    if (invocation_.deadline.seconds_left() < kReserveForParts_s)
-      fail(Code::resource_exhausted,
-           "worker {}: its function's time is over before its part of the data is saved: give "
-           "functions more with --timeout-s, or the job more --workers",
-           event_.worker);
-  }
-
-  /// Whether to go on. Not before the worker has claimed its place.
-  void between() {
-    if (invocation_.cancelled && *invocation_.cancelled)
-      fail(Code::cancelled, "the job was stopped");
-    claim_.require_now_and_then();
-    if (each_second_) each_second_();
-    require_time();
-  }
-
-  std::string report(nlohmann::json report) {
-    job::WorkerStats stats;
-    stats.startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
-    stats.run_s = running_.seconds();
-    stats.describe_function();
-    stats.invocations = 1;
-    stats.usage = stores_.usage();
-    report.update(stats.to_json());
-    report["worker"] = event_.worker;
-    const std::string text = json_text(report);
-    channel_->save(control::keys::result(event_.worker), as_bytes(text));
-    return text;
-  }
-
   const job::PrepareEvent& event_;
-  const faas::Invocation& invocation_;
-  const std::function<void()>& each_second_;
-  const std::int64_t arrived_ms_ = epoch_ms();
-  const Stopwatch running_;
-  /// The trigger has reached all of them.
-  control::Stores stores_{control::Stores::Services::answered};
-  control::WorkerClaim claim_;
+  PartsWorker own_;
   std::shared_ptr<storage::Storage> channel_;
 };
 
