@@ -24,6 +24,7 @@ Options options_of(const Given& given) {
   Options options = unresolved_options_of(given);
   require_used(options, given.typed);
   resolve(options);
+  warn_of_unused(options, given.typed);
   return options;
 }
 

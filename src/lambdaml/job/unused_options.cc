@@ -102,6 +102,20 @@ std::vector<UnusedOption> unused_among(const Options& options,
 
 std::string owners_text(const UnusedOption& unused) { return join(unused.owners, " or "); }
 
+/// Those that were typed, also with the value that they have anyway.
+std::vector<UnusedOption> unused_typed(const Options& options, const Options& typed) {
+  return unused_among(options, [&](const Option& one) {
+    return typed.find(one.name) != nullptr && typed.is_set(one.name);
+  });
+}
+
+void warn_of(const std::vector<UnusedOption>& all) {
+  for (const UnusedOption& unused : all)
+    log::warn_once(fmt::format("{} has no effect: it belongs to {} {}, and the job has {} {}",
+                               unused.name, unused.kind, owners_text(unused), unused.kind,
+                               unused.chosen));
+}
+
 }  // namespace
 
 std::vector<UnusedOption> unused_options(const Options& options) {
@@ -109,10 +123,7 @@ std::vector<UnusedOption> unused_options(const Options& options) {
 }
 
 void require_used(const Options& options, const Options& typed) {
-  const auto is_typed = [&](const Option& one) {
-    return typed.find(one.name) != nullptr && typed.is_set(one.name);
-  };
-  for (const UnusedOption& unused : unused_among(options, is_typed))
+  for (const UnusedOption& unused : unused_typed(options, typed))
     if (unused.by_default)
       fail(Code::invalid_argument,
            "{}: it belongs to {} {}, and without another choice the job has {} {}: add {} {}, or "
@@ -121,11 +132,10 @@ void require_used(const Options& options, const Options& typed) {
            flag_of(unused.kind), unused.owners.front(), unused.name);
 }
 
-void warn_of_unused(const Options& options) {
-  for (const UnusedOption& unused : unused_options(options))
-    log::warn_once(fmt::format("{} has no effect: it belongs to {} {}, and the job has {} {}",
-                               unused.name, unused.kind, owners_text(unused), unused.kind,
-                               unused.chosen));
+void warn_of_unused(const Options& options) { warn_of(unused_options(options)); }
+
+void warn_of_unused(const Options& options, const Options& typed) {
+  warn_of(unused_typed(options, typed));
 }
 
 }  // namespace lambdaml::job

@@ -31,5 +31,7 @@ void require_used(const Options& options, const Options& typed);
 
 /// Logs a warning for each unused option, once in a process.
 void warn_of_unused(const Options& options);
+/// The same for the unused options that are set in `typed`, whatever their values.
+void warn_of_unused(const Options& options, const Options& typed);
 
 }  // namespace lambdaml::job

@@ -58,6 +58,10 @@ TEST(UnusedOptions, AreToldWhereSomethingElseWasChosen) {
   EXPECT_THAT(warnings({{"platform", "threads"}, {"function", "f"}}), HasSubstr("platform aws"));
   // k-means brings its own optimizer.
   EXPECT_THAT(warnings({{"model", "kmeans"}, {"momentum", "0.5"}}), HasSubstr("has optim em"));
+  testing::internal::CaptureStderr();
+  warn_of_unused(given({{"optim", "lbfgs"}, {"lr", "0.1"}}), given({{"lr", "0.1"}}));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("lr has no effect"))
+      << "the default, but typed";
   // A value that the resolved job file of a run has, too, tells nothing.
   EXPECT_EQ(file_warnings({{"clusters", "10"}, {"rho", "1"}, {"aggregators", "0"}}), "");
 }

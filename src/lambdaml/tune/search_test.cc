@@ -45,8 +45,8 @@ TEST(Search, ReadsItsSectionAndTheJob) {
 
 TEST(Search, NothingIsASettingThatIsNotSet) {
   Search search;
-  read_search_text("data: x\ntune:\n  trials: ~\n  space:\n    lr: {uniform: [0.1, 1]}\n", "job.yaml",
-                   search);
+  read_search_text("data: x\ntune:\n  trials: ~\n  space:\n    lr: {uniform: [0.1, 1]}\n",
+                   "job.yaml", search);
   EXPECT_FALSE(search.settings.is_set("trials"));
 }
 
