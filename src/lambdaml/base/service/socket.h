@@ -60,6 +60,7 @@ class Socket {
   /// For waits for several sockets at once.
   int descriptor() const { return fd_.get(); }
   bool is_open() const { return static_cast<bool>(fd_); }
+  bool is_encrypted() const { return tls_ != nullptr; }
   void close() { fd_.reset(); }
   Patience& patience() const { return *patience_; }
 

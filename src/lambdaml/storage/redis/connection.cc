@@ -310,6 +310,13 @@ std::optional<Reply> Connection::told(Deadline deadline) {
   }
 }
 
+std::optional<Reply> Connection::told_already() {
+  if (socket_.is_encrypted()) return told(Deadline::in(0));  // a descriptor tells nothing of these
+  std::optional<RawReply> reply = reader_->take();
+  if (!reply) fail_garbled();
+  return *reply ? std::optional(checked(*reply)) : std::nullopt;
+}
+
 std::optional<Buffer> Connection::value() {
   if (asking_)
     if (const std::string_view ok = input_.line(); ok.starts_with('-')) fail_error(ok.substr(1));

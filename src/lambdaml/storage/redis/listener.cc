@@ -98,7 +98,7 @@ void Listener::drain(Connection& connection, Deadline deadline, News& news) {
   std::optional<Reply> told = connection.told(deadline);
   while (told) {
     if (std::string key = key_in(*told); !key.empty()) news.keys.push_back(std::move(key));
-    told = connection.told(Deadline::in(0));
+    told = connection.told_already();
   }
 }
 
