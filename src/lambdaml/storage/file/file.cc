@@ -270,10 +270,19 @@ class Files final : public Storage {
     return part;
   }
 
-  void remove(std::string_view key) override { remove_below(folder_.found(), key); }
-  void remove_all(std::span<const std::string> keys) override {
+  void remove(std::string_view key) override {
+    const std::string path = at(key).path();
+    // What the folder of the last call has needs no further look.
+    if (const Root::Folder last = folder_.last())
+      if (::unlinkat(last->get(), below_root(path), 0) == 0) return;
     const Root::Folder root = folder_.found();
-    for (const std::string& key : keys) remove_below(root, key);
+    if (!root || ::unlinkat(root->get(), below_root(path), 0) == 0) return;
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR) return;
+    struct stat info {};
+    // Folders are not values. The error that unlink() gives for one depends on the system.
+    if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
+    fail_errno(error, "removing " + path);
   }
 
   std::vector<Entry> list(std::string_view prefix) override {
@@ -309,17 +318,6 @@ class Files final : public Storage {
   }
 
  private:
-  void remove_below(const Root::Folder& root, std::string_view key) const {
-    const std::string path = at(key).path();
-    if (!root || ::unlinkat(root->get(), below_root(path), 0) == 0) return;
-    const int error = errno;
-    if (error == ENOENT || error == ENOTDIR) return;
-    struct stat info {};
-    // Folders are not values. The error that unlink() gives for one depends on the system.
-    if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
-    fail_errno(error, "removing " + path);
-  }
-
   Place at(std::string_view key) const {
     check_key(key);
     return place_of(root_, key);

@@ -148,6 +148,14 @@ TEST_F(File, KeepsAFolderThatWasThereWhenItIsCleared) {
   fs::remove_all(folder_.string() + "-moved");
 }
 
+TEST_F(File, RemovesFromTheFolderThatHasTakenThePlaceOfItsOwn) {
+  store_->save("job/a", as_bytes("x"));
+  fs::remove_all(folder_);
+  put(folder_ / "job/a", "of another");
+  store_->remove("job/a");
+  EXPECT_FALSE(fs::exists(folder_ / "job/a"));
+}
+
 TEST_F(File, RemovesAFolderThatAnotherHandleMade) {
   open(folder_.string())->save("job/a", as_bytes("x"));
   store_->clear("job/");

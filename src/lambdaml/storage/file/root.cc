@@ -67,6 +67,11 @@ void Root::remove_if_ours(const Folder& folder) const {
   made_folders().add(folder->get());
 }
 
+Root::Folder Root::last() {
+  const std::lock_guard lock(mutex_);
+  return folder_;
+}
+
 Root::Folder Root::found() {
   const std::lock_guard lock(mutex_);
   if (folder_ && leads_to(path_, folder_->get())) return folder_;

@@ -26,6 +26,8 @@ class Root {
   /// The folder, created if necessary. If it is removed later, calls on its descriptor fail with
   /// ENOENT or ESTALE; then call forget(). Throws as open_own_folder() does.
   Folder made();
+  /// The folder of the last call, which may have been replaced since; null if there is none.
+  Folder last();
   /// The folder as it is now; null if there is none. Costs one more stat.
   Folder found();
   /// Removes the folder if it is empty and was created by this process, through any handle: a
