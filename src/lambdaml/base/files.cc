@@ -1,8 +1,11 @@
 #include "lambdaml/base/files.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <system_error>
+#include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -11,6 +14,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/wait.h"
 
 namespace lambdaml {
@@ -62,6 +66,31 @@ std::size_t read_some(const FileDescriptor& file, std::byte* to, std::size_t mos
   }
 }
 
+/// Fills the buffer with the beginning of a regular file; returns how much of it there was. Large
+/// files are read by several threads: copying, and clearing new memory, is what takes the time.
+std::size_t read_beginning(const FileDescriptor& file, Buffer& buffer, const fs::path& path) {
+  constexpr std::size_t kPiece = 8 << 20;
+  constexpr std::size_t kMostThreads = 4;
+  const std::size_t pieces = buffer.size() / kPiece + 1;
+  std::vector<std::size_t> ends(pieces);
+  const auto read_piece = [&](std::size_t i) {
+    std::size_t& at = ends[i] = i * kPiece;
+    const std::size_t end = std::min(at + kPiece, buffer.size());
+    while (at < end) {
+      const ssize_t n = ::pread(file.get(), buffer.data() + at, end - at, static_cast<off_t>(at));
+      if (n == 0) return;  // truncated meanwhile
+      if (n < 0 && errno != EINTR) fail_errno(errno, fmt::format("reading {}", path.string()));
+      if (n < 0) throw_if_interrupted();
+      if (n > 0) at += static_cast<std::size_t>(n);
+    }
+  };
+  parallel_for(pieces, std::min<std::size_t>(kMostThreads, std::thread::hardware_concurrency()),
+               read_piece);
+  std::size_t i = 0;
+  while (i + 1 < pieces && ends[i] == (i + 1) * kPiece) ++i;
+  return ends[i];
+}
+
 }  // namespace
 
 void FileDescriptor::reset() {
@@ -79,11 +108,14 @@ std::optional<Buffer> read_file(const fs::path& path) {
   if (::fstat(file.get(), &info) != 0) fail_errno(errno, fmt::format("reading {}", path.string()));
   if (S_ISDIR(info.st_mode)) return {};
   Buffer buffer(static_cast<std::size_t>(info.st_size));
+  if (S_ISREG(info.st_mode) && info.st_size > 0) {
+    buffer.truncate(read_beginning(file, buffer, path));
+    return buffer;
+  }
   std::size_t have = 0;
   while (true) {
     if (have == buffer.size()) {
-      // A regular file is as long as stat() said unless it is growing or a pipe: try to read one
-      // more byte.
+      // Only a read tells the end of a pipe, or of a file of the kernel that claims to be empty.
       std::byte extra{};
       if (read_some(file, &extra, 1, path) == 0) break;
       Buffer larger(buffer.size() * 2 + 65536);
@@ -95,7 +127,6 @@ std::optional<Buffer> read_file(const fs::path& path) {
     const std::size_t n = read_some(file, buffer.data() + have, buffer.size() - have, path);
     if (n == 0) break;
     have += n;
-    if (have == buffer.size() && S_ISREG(info.st_mode)) break;
   }
   buffer.truncate(have);
   return buffer;

@@ -1,5 +1,7 @@
 #include "lambdaml/base/files.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -65,6 +67,17 @@ TEST_F(Files, AbsenceIsNoError) {
 
 TEST_F(Files, FilesWithoutASizeAreReadToTheirEnd) {
   EXPECT_NE(read_file("/proc/self/status")->text().find("Name:"), std::string_view::npos);
+}
+
+TEST_F(Files, LargeOnesAreReadWholeByAllThreads) {
+  for (const std::size_t bytes : {(8U << 20) - 1, 8U << 20, (24U << 20) + 5}) {
+    Buffer content(bytes);
+    for (std::size_t i = 0; i < bytes; ++i) content.data()[i] = static_cast<std::byte>(i * i >> 3);
+    write_file(folder_ / "large", content);
+    const auto read = read_file(folder_ / "large");
+    ASSERT_TRUE(read);
+    EXPECT_TRUE(std::ranges::equal(read->view(), content.view())) << bytes;
+  }
 }
 
 TEST_F(Files, ASocketAsStandardInputIsRead) {

@@ -14,9 +14,10 @@ constexpr std::size_t kMostLines = 4;
 
 template <class T>
 void request(const T* begin, std::size_t count) {
-  const std::size_t lines = std::min(kMostLines, count * sizeof(T) / kLine + 1);
-  for (std::size_t line = 0; line < lines; ++line)
-    __builtin_prefetch(reinterpret_cast<const char*>(begin) + line * kLine);
+  const auto* at = reinterpret_cast<const char*>(begin);
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(begin) % kLine;
+  const std::size_t lines = std::min(kMostLines, (before + count * sizeof(T) + kLine - 1) / kLine);
+  for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(at - before + line * kLine);
 }
 
 template <class T>

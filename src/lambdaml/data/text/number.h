@@ -62,7 +62,7 @@ const char* read_float_slowly(const char* p, float& value);
 /// Parses the decimal at `p` to the nearest float (as strtof does) and returns the end of its text;
 /// null if there is none or it is out of range. No nan, inf or hexadecimal. One long function,
 /// because it is the parser's innermost loop and has to be inlined whole.
-inline const char* read_float(const char* p, float& value) {
+[[gnu::always_inline]] inline const char* read_float(const char* p, float& value) {
   const char* const begin = p;
   const std::uint32_t negative = *p == '-' ? 1 : 0;
   p += negative;
