@@ -1,6 +1,7 @@
 #include "lambdaml/comm/bulk_synchronous.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lambdaml/base/log.h"
 
@@ -146,30 +147,58 @@ void BulkSynchronous::completed_steps(std::uint64_t round, std::vector<std::stri
   open_steps_.reset();
 }
 
-/// What a round leaves behind costs space until the job ends; it must not end the job.
-void BulkSynchronous::remove(const std::vector<std::string>& keys) {
+void BulkSynchronous::save_and_collect_garbage(std::span<const storage::Item> items) {
+  const std::vector<std::string> keys = take_garbage();
+  if (keys.empty()) return save(items);
   try {
-    store().remove_all(keys);
+    store().save_and_remove(items, keys);
   } catch (const Error& error) {
-    // The next request would meet the same outage, which ends the job with advice.
-    if (error.code() == Code::unavailable || error.code() == Code::cancelled) throw;
-    log::warning("removing messages of past rounds: {}; they stay until the job ends",
-                 error.what());
-    collects_ = false;
+    if (!tolerates_of_removal(error)) throw;
+    save(items);  // whether this is what failed
+    collect_no_more(error);
   }
 }
 
 void BulkSynchronous::collect_garbage() {
-  std::vector<std::string> keys = removable_;
+  const std::vector<std::string> keys = take_garbage();
+  if (keys.empty()) return;
+  try {
+    store().remove_all(keys);
+  } catch (const Error& error) {
+    if (!tolerates_of_removal(error)) throw;
+    collect_no_more(error);
+  }
+}
+
+void BulkSynchronous::save(std::span<const storage::Item> items) {
+  if (items.size() == 1)
+    store().save(items.front().key, items.front().value);
+  else
+    store().save_all(items);
+}
+
+/// What a round leaves behind costs space until the job ends; it must not end the job. But after an
+/// outage or an interruption the next request would meet the same, which ends the job with advice.
+bool BulkSynchronous::tolerates_of_removal(const Error& error) {
+  return error.code() != Code::unavailable && error.code() != Code::cancelled;
+}
+
+void BulkSynchronous::collect_no_more(const Error& error) {
+  log::warning("removing messages of past rounds: {}; they stay until the job ends", error.what());
+  collects_ = false;
+}
+
+std::vector<std::string> BulkSynchronous::take_garbage() {
+  std::vector<std::string> keys = std::exchange(removable_, {});
   const bool all_past = completed_ > retired_;
   std::size_t rounds = 0;
   while (all_past && rounds < kept_.size() && kept_[rounds].round < retired_) {
     keys.insert(keys.end(), kept_[rounds].keys.begin(), kept_[rounds].keys.end());
     ++rounds;
   }
-  if (!keys.empty() && collects_) remove(keys);
-  removable_.clear();
   kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(rounds));
+  if (!collects_) keys.clear();
+  return keys;
 }
 
 }  // namespace lambdaml::comm

@@ -113,6 +113,8 @@ class BulkSynchronous : public Communicator {
   void open_steps(std::uint64_t round) { open_steps_ = round; }
   /// Removes messages that are no longer needed, in bulk. Call where this worker would wait anyway.
   void collect_garbage();
+  /// Saves the messages and collects garbage, in one round trip if the store can.
+  void save_and_collect_garbage(std::span<const storage::Item> items);
 
  private:
   struct MergedRound {
@@ -129,7 +131,10 @@ class BulkSynchronous : public Communicator {
   };
 
   void put_back_what_is_lost();
-  void remove(const std::vector<std::string>& keys);
+  void save(std::span<const storage::Item> items);
+  std::vector<std::string> take_garbage();
+  static bool tolerates_of_removal(const Error& error);
+  void collect_no_more(const Error& error);
 
   std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;
   std::size_t step_round(std::uint64_t round, Vectors vectors, ChunkStep& step) final;

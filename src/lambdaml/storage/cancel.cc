@@ -54,6 +54,10 @@ class Cancellable final : public Wrapper {
     check_();
     inner().save_all(items);
   }
+  void save_and_remove(std::span<const Item> items, std::span<const std::string> keys) override {
+    check_();
+    inner().save_and_remove(items, keys);
+  }
   std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
     check_();
     return inner().watch(std::move(keys));

@@ -90,6 +90,28 @@ class Chunked final : public Wrapper {
     for (const Item& item : small) replace_known(item.key, {});
   }
 
+  /// In one call of the inner store if no value is in pieces, as far as this handle knows.
+  void save_and_remove(std::span<const Item> items, std::span<const std::string> keys) override {
+    std::vector<std::string_view> names(keys.begin(), keys.end());
+    for (const Item& item : items) names.push_back(item.key);
+    for (const std::string_view name : names) check_name(name);
+    {
+      const auto turn = take_turn(names);
+      if (std::ranges::all_of(items, [&](const Item& item) { return fits_whole(item); }) &&
+          std::ranges::all_of(keys, [&](const std::string& key) { return is_whole(key, false); })) {
+        std::vector<Buffer> values;
+        std::vector<Item> whole;
+        for (const Item& item : items)
+          whole.push_back({item.key, values.emplace_back(marked(item.value))});
+        inner().save_and_remove(whole, keys);
+        for (const Item& item : items) replace_known(item.key, {});
+        forget(keys);
+        return;
+      }
+    }
+    Wrapper::save_and_remove(items, keys);
+  }
+
   bool create(std::string_view key, Bytes value) override {
     check_name(key);
     const std::optional<Index> index = save_pieces(key, value);
@@ -174,11 +196,7 @@ class Chunked final : public Wrapper {
       for (std::string& piece : piece_keys(key, *index)) pieces.push_back(std::move(piece));
     }
     inner().remove_all(keys);
-    {
-      const std::lock_guard lock(mutex_);
-      for (const std::string_view name : names)
-        if (const auto at = known_.find(name); at != known_.end()) known_.erase(at);
-    }
+    forget(keys);
     if (!pieces.empty()) inner().remove_all(pieces);
   }
 
@@ -406,6 +424,23 @@ class Chunked final : public Wrapper {
     if (at == known_.end()) return false;
     index = at->second;
     return true;
+  }
+
+  /// Whether this handle knows that the value of `key` is in no pieces; `of_new` is the answer for
+  /// a key that it has not saved.
+  bool is_whole(std::string_view key, bool of_new) const {
+    std::optional<Index> index;
+    return known(key, index) ? !index : of_new;
+  }
+  /// Whether the item is saved as one value and replaces none in pieces.
+  bool fits_whole(const Item& item) const {
+    return item.value.size() + sizeof kPlain <= limit_ && is_whole(item.key, true);
+  }
+
+  /// Of keys that were removed.
+  void forget(std::span<const std::string> keys) {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& key : keys) known_.erase(key);
   }
 
   /// Records what was just saved and removes the pieces of the value that this handle had saved

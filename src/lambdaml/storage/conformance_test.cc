@@ -309,6 +309,24 @@ TEST_P(StorageConformance, BatchFormsDoWhatTheSingleOnesDo) {
   EXPECT_EQ(store_->load_all(twice, Deadline::in(0)).size(), 2U);
 }
 
+TEST_P(StorageConformance, WhatIsSavedAndRemovedAtOnceIsSavedAndRemoved) {
+  const Buffer large = noise(3'000'000, 5);
+  const std::vector<Item> items{{"round/2", as_bytes("two")}, {"round/large", large}};
+  for (const std::size_t n : {1U, 2U}) {
+    store_->save("round/0", as_bytes("zero"));
+    store_->save("round/1", large);
+    other_->save("round/of-another", as_bytes("1"));
+    const std::vector<std::string> stale = {"round/0", "round/1", "round/of-another", "never"};
+    store_->save_and_remove(std::span(items).first(n), stale);
+    EXPECT_EQ(other_->load("round/2")->text(), "two");
+    for (const std::string& key : stale) EXPECT_FALSE(other_->load(key)) << key;
+  }
+  EXPECT_EQ(other_->load("round/large")->view().size(), large.size());
+  store_->save_and_remove({}, std::vector<std::string>{"round/2"});
+  store_->save_and_remove(std::span(items).first(1), {});
+  EXPECT_EQ(other_->load("round/2")->text(), "two");
+}
+
 TEST_P(StorageConformance, LoadPresentTellsAbsentKeysFromEmptyValues) {
   std::vector<std::string> keys;
   std::vector<Buffer> values;

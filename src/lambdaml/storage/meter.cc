@@ -78,14 +78,17 @@ class Metered final : public Wrapper {
     return values;
   }
   void save_all(std::span<const Item> items) override {
-    std::uint64_t bytes = 0;
-    for (const Item& item : items) bytes += item.value.size();
-    meter_->count_put(items.size(), bytes);
+    count_put(items);
     inner().save_all(items);
   }
   void remove_all(std::span<const std::string> keys) override {
     meter_->count_remove(keys.size());
     inner().remove_all(keys);
+  }
+  void save_and_remove(std::span<const Item> items, std::span<const std::string> keys) override {
+    count_put(items);
+    meter_->count_remove(keys.size());
+    inner().save_and_remove(items, keys);
   }
   /// How a store clears is not visible here; it is counted as one list.
   void clear(std::string_view prefix) override {
@@ -98,6 +101,12 @@ class Metered final : public Wrapper {
   }
 
  private:
+  void count_put(std::span<const Item> items) {
+    std::uint64_t bytes = 0;
+    for (const Item& item : items) bytes += item.value.size();
+    meter_->count_put(items.size(), bytes);
+  }
+
   std::shared_ptr<Meter> meter_;
 };
 

@@ -45,17 +45,15 @@ class Prefix final : public Wrapper {
   }
 
   void save_all(std::span<const Item> items) override {
-    std::vector<std::string> keys;
-    keys.reserve(items.size());
-    std::vector<Item> prefixed;
-    prefixed.reserve(items.size());
-    for (const Item& item : items)
-      prefixed.push_back({keys.emplace_back(full(item.key)), item.value});
-    inner().save_all(prefixed);
+    std::vector<std::string> names;
+    inner().save_all(prefixed(items, names));
   }
-
   void remove_all(std::span<const std::string> keys) override {
     inner().remove_all(full_all(keys));
+  }
+  void save_and_remove(std::span<const Item> items, std::span<const std::string> keys) override {
+    std::vector<std::string> names;
+    inner().save_and_remove(prefixed(items, names), full_all(keys));
   }
 
   // A Wait names keys as the caller gave them, without the prefix.
@@ -73,6 +71,14 @@ class Prefix final : public Wrapper {
 
  private:
   std::string full(std::string_view key) const { return prefix_ + std::string(key); }
+  /// The items with their full keys, which `names` holds.
+  std::vector<Item> prefixed(std::span<const Item> items, std::vector<std::string>& names) const {
+    names.reserve(items.size());
+    std::vector<Item> out;
+    out.reserve(items.size());
+    for (const Item& item : items) out.push_back({names.emplace_back(full(item.key)), item.value});
+    return out;
+  }
   std::vector<std::string> full_all(std::span<const std::string> keys) const {
     std::vector<std::string> out;
     out.reserve(keys.size());

@@ -53,6 +53,10 @@ class Retry final : public Wrapper {
     if (in_one([&] { inner().remove_all(keys); })) return;
     for (const std::string& key : keys) remove(key);
   }
+  void save_and_remove(std::span<const Item> items, std::span<const std::string> keys) override {
+    if (in_one([&] { inner().save_and_remove(items, keys); })) return;
+    Wrapper::save_and_remove(items, keys);
+  }
   std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
     std::vector<std::optional<Buffer>> values;
     if (in_one([&] { values = inner().load_present(keys); })) return values;

@@ -117,6 +117,14 @@ void Storage::remove_all(std::span<const std::string> keys) {
   for (const std::string& key : keys) remove(key);
 }
 
+void Storage::save_and_remove(std::span<const Item> items, std::span<const std::string> keys) {
+  if (items.size() == 1)
+    save(items.front().key, items.front().value);
+  else
+    save_all(items);
+  remove_all(keys);
+}
+
 void Storage::clear(std::string_view prefix) {
   std::vector<std::string> keys;
   for (Entry& entry : list(prefix)) keys.push_back(std::move(entry.key));

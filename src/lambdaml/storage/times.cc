@@ -86,6 +86,10 @@ class Timed final : public Wrapper {
     const Timer timer(*times_, &Times::Seconds::sending);
     inner().remove_all(keys);
   }
+  void save_and_remove(std::span<const Item> items, std::span<const std::string> keys) override {
+    const Timer timer(*times_, &Times::Seconds::sending);
+    inner().save_and_remove(items, keys);
+  }
   std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
     return std::make_unique<TimedWatch>(inner().watch(std::move(keys)), times_);
   }

@@ -72,7 +72,6 @@ std::size_t Bulk::sum_round(std::uint64_t number, Vectors v) {
   if (!catching_up() || !take_if_all_there(round)) {
     caught_up();
     contribute(round, foreign);
-    if (!foreign.empty()) collect_garbage();
     merge(round, own,
           {[&](std::uint32_t c) { return merged_name(round, c); },
            [&](std::uint32_t c, ChunkSum& sum) { publish_sum(round, c, sum); },
@@ -107,10 +106,7 @@ void Bulk::contribute(const Round& round, const std::vector<std::uint32_t>& chun
   }
   std::vector<storage::Item> items;
   for (std::size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], messages[i]});
-  if (items.size() == 1)
-    store().save(keys.front(), messages.front());
-  else if (!items.empty())
-    store().save_all(items);
+  if (!items.empty()) save_and_collect_garbage(items);
   for (std::size_t i = 0; i < keys.size(); ++i)
     keep(round.number, Role::contribution, keys[i], std::move(messages[i]));
 }

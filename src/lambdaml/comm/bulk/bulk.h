@@ -61,7 +61,7 @@ class Bulk final : public BulkSynchronous {
   }
   /// The chunks that this worker merges, or the others.
   std::vector<std::uint32_t> chunks_of(const Round& round, bool own) const;
-  /// Saves this worker's contribution to the chunks.
+  /// Saves this worker's contribution to the chunks, if there are any, and collects garbage then.
   void contribute(const Round& round, const std::vector<std::uint32_t>& chunks);
   /// Sums this worker's chunks one after another and does with them what is to be done. What
   /// another attempt has saved of a chunk is loaded instead.

@@ -71,6 +71,32 @@ class Unremovable final : public storage::Wrapper {
   static inline std::atomic<int> tried{0};
 };
 
+/// The same store where it saves and removes in one request.
+class UnremovableInOne final : public storage::Wrapper {
+ public:
+  using Wrapper::Wrapper;
+  void remove_all(std::span<const std::string>) override { ++tried; }
+  void save_and_remove(std::span<const storage::Item>, std::span<const std::string>) override {
+    ++tried;
+    fail(Code::permission_denied, "the policy forbids it");
+  }
+  static inline std::atomic<int> tried{0};
+};
+
+TEST(Garbage, ThatCannotBeCollectedWithTheNextMessageEndsNoWorker) {
+  Job job{.pattern = "reduce_scatter", .workers = 3, .n = 10, .uri = memory_place()};
+  job.decorate = [](std::shared_ptr<storage::Storage> store, std::uint32_t) {
+    return std::make_shared<UnremovableInOne>(std::move(store));
+  };
+  EXPECT_THAT(on_threads(job.workers,
+                         [&](std::uint32_t w) {
+                           const auto communicator = job.communicator(w);
+                           job.merge_rounds(*communicator, 0, 20);
+                         }),
+              Each(""));
+  EXPECT_EQ(UnremovableInOne::tried.load(), 3) << "each worker asks once";
+}
+
 TEST(Garbage, ThatCannotBeCollectedEndsNoWorker) {
   Job job{.pattern = "reduce", .workers = 3, .n = 10, .uri = memory_place()};
   job.decorate = [](std::shared_ptr<storage::Storage> store, std::uint32_t) {

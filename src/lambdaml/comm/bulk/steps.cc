@@ -17,7 +17,6 @@ std::size_t Bulk::sum_and_step(std::uint64_t number, Vectors v, ChunkStep& step)
   if (!is_over) {
     caught_up();
     contribute(round, foreign);
-    if (!foreign.empty()) collect_garbage();
     finish_saving_sums();
   }
   std::vector<Summed> sums = sum_and_keep(round, own, step, !is_over);

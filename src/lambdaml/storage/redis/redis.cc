@@ -98,6 +98,18 @@ class Redis final : public Storage {
     }
   }
 
+  void save_and_remove(std::span<const Item> items, std::span<const std::string> keys) override {
+    std::size_t bytes = 0;
+    for (const Item& item : items) {
+      check(item.key, item.value);
+      bytes += item.value.size();
+    }
+    for (const std::string& key : keys) check_key(key);
+    if (items.empty() || bytes > kBatchBytes || items.size() + keys.size() > kBatchCommands)
+      return Storage::save_and_remove(items, keys);
+    save_batch(items, keys);
+  }
+
   bool create(std::string_view key, Bytes value) override {
     check(key, value);
     return with_primary("creating", key, 1, [&] {
@@ -306,21 +318,29 @@ class Redis final : public Storage {
     }
   }
 
-  void save_batch(std::span<const Item> items) {
+  /// Saves the items and removes the values of `stale`.
+  void save_batch(std::span<const Item> items, std::span<const std::string> stale = {}) {
     with_primary("saving", items.front().key, items.size(), [&] {
       const bool publishes = !refuses_channels_;
       std::vector<std::string_view> keys;
-      keys.reserve(items.size());
+      keys.reserve(items.size() + stale.size());
       for (const Item& item : items) {
         keys.push_back(item.key);
         count_put(item.value.size());
       }
+      keys.insert(keys.end(), stale.begin(), stale.end());
+      if (meter_ && !stale.empty()) meter_->count_remove(stale.size());
       servers_.ask(
           keys,
-          [&](Request& request, std::size_t i) { add_set(request, items[i], publishes, false); },
-          [&](Connection& server, std::size_t) {
+          [&](Request& request, std::size_t i) {
+            if (i < items.size())
+              add_set(request, items[i], publishes, false);
+            else
+              request.add({"UNLINK", keys[i]});
+          },
+          [&](Connection& server, std::size_t i) {
             server.reply();
-            if (publishes) take_published(server);
+            if (i < items.size() && publishes) take_published(server);
           });
     });
   }

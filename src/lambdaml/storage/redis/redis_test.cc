@@ -319,6 +319,18 @@ TEST(RedisReplies, OfAnotherTripAreNotBelieved) {
   }
 }
 
+TEST(RedisTrips, OneSavesAndRemoves) {
+  int trips = 0;
+  auto answer = answering({"+OK\r\n:0\r\n:1\r\n:0\r\n#"});
+  const RawServer server([&](std::string_view request) {
+    trips += is_greeting(request) ? 0 : 1;
+    return answer(request);
+  });
+  const Item item{"new", as_bytes("1")};
+  open_at(server)->save_and_remove({&item, 1}, std::vector<std::string>{"old", "older"});
+  EXPECT_EQ(trips, 1);
+}
+
 TEST(RedisReplies, OfOneCommandTooManyGiveNoValues) {
   const std::string a = "$1\r\na\r\n", b = "$1\r\nb\r\n";
   const std::vector<std::string> keys = {"a", "b"};
