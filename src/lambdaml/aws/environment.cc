@@ -8,6 +8,7 @@
 #include "lambdaml/aws/profile.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/secrets.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 
 namespace lambdaml::aws {
