@@ -8,6 +8,7 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/cost/price_files.h"
 #include "lambdaml/faas/host.h"
 
