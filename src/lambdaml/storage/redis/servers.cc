@@ -149,7 +149,8 @@ std::shared_ptr<const Servers::Map> Servers::refreshed(const std::shared_ptr<con
   if (old)
     for (Node* node : old->primaries)
       if (node != nodes.front()) nodes.push_back(node);
-  std::ranges::stable_partition(nodes, [](const Node* node) { return !node->has_failed; });
+  std::stable_partition(nodes.begin(), nodes.end(),
+                        [](const Node* node) { return !node->has_failed; });
   for (std::size_t i = 0;; ++i) {
     try {
       return map_from(*nodes[i]);
