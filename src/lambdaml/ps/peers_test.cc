@@ -331,8 +331,11 @@ TEST(Metrics, AreServedBesideThoseWhoOnlyConnect) {
     takes = talks.say("X: " + std::string(1000, 'x') + "\r\n");
   EXPECT_FALSE(takes) << "10 MB of a head";
   for (const char* strange :
-       {"\r\n\r\n", "POST /metrics HTTP/1.1\r\nContent-Length: 9\r\n\r\n123456789",
-        "GET / HTTP/1.1\r\n\r\n"}) {
+       {"\r\n\r\n",
+        "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n123456789",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /metrics HTTP/1.1\r\n\r\n",
+        "GET /metrics HTTP/1.0\r\n\r\n", "GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"}) {
     const RawClient client(port);
     client.say(strange);
     EXPECT_THAT(client.hear(1 << 20), testing::Not(HasSubstr("lambdaml_ps"))) << strange;

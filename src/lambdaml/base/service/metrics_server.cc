@@ -85,18 +85,26 @@ class MetricsServer::Parts::Session : public std::enable_shared_from_this<Sessio
   static constexpr std::chrono::seconds kPatience{5};
   static constexpr std::uint32_t kLongestHead = 8 << 10;
 
+  /// RFC 9112, 3.2: there is one, except that a client of HTTP/1.0 may have none where any is
+  /// right.
+  bool has_valid_host() const {
+    const auto& question = parser_.get();
+    const std::size_t hosts = question.count(beast::http::field::host);
+    return hosts == 1 || (hosts == 0 && question.version() < 11 && !server_.own_names_only);
+  }
+
   void answer() {
     const auto& question = parser_.get();
     const bool is_known = question.target() == "/metrics";
     const bool is_get = question.method() == beast::http::verb::get;
     answer_.version(11);
     const auto host = question[beast::http::field::host];
-    const bool is_foreign =
-        server_.own_names_only && !host.empty() && !names_loopback({host.data(), host.size()});
-    answer_.result(is_foreign ? beast::http::status::forbidden
-                   : !is_get  ? beast::http::status::method_not_allowed
-                   : is_known ? beast::http::status::ok
-                              : beast::http::status::not_found);
+    const bool is_foreign = server_.own_names_only && !names_loopback({host.data(), host.size()});
+    answer_.result(!has_valid_host() ? beast::http::status::bad_request
+                   : is_foreign      ? beast::http::status::forbidden
+                   : !is_get         ? beast::http::status::method_not_allowed
+                   : is_known        ? beast::http::status::ok
+                                     : beast::http::status::not_found);
     const auto accept = question[beast::http::field::accept];
     const auto format = MetricsText::format_for({accept.data(), accept.size()});
     answer_.set(beast::http::field::content_type, MetricsText::content_type(format));

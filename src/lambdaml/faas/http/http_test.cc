@@ -155,9 +155,9 @@ TEST(HttpHost, ASecondEventIsForAnotherInstance) {
   const testing::TempFolder folder;
   const HttpFunction function(LAMBDAML_FAAS_TEST_FUNCTION);
   const std::string event = "rendezvous " + folder.path().string() + " 2";
-  RawConnection first(
-      function.port(),
-      fmt::format("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{}", event.size(), event));
+  RawConnection first(function.port(),
+                      fmt::format("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{}",
+                                  event.size(), event));
   ASSERT_TRUE(testing::eventually([&] { return !std::filesystem::is_empty(folder.path()); }));
   EXPECT_THAT(answer(function.port(), "POST", "/", "echo x"), HasSubstr("HTTP/1.1 429"));
   std::ofstream(folder / "other") << "here";
@@ -181,9 +181,9 @@ TEST(HttpHost, EndsAfterTheEventInProgress) {
   const testing::TempFolder folder;
   HttpFunction function(LAMBDAML_FAAS_TEST_FUNCTION);
   const std::string event = "rendezvous " + folder.path().string() + " 2";
-  RawConnection connection(
-      function.port(),
-      fmt::format("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{}", event.size(), event));
+  RawConnection connection(function.port(),
+                           fmt::format("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{}",
+                                       event.size(), event));
   ASSERT_TRUE(testing::eventually([&] { return !std::filesystem::is_empty(folder.path()); }));
   function.send(SIGTERM);
   std::ofstream(folder / "other") << "here";

@@ -79,6 +79,8 @@ std::optional<HttpReply> refuse_foreign(const HttpRequest& head, const Clients& 
       return refusal(403, "AccessDeniedException",
                      "The header Host must be 127.0.0.1 or localhost.");
   }
+  const bool may_lack_host = clients.all_users && head.version < 11;
+  if (hosts == 0 && !may_lack_host) return no_request("no header Host");
   return std::nullopt;
 }
 

@@ -19,10 +19,10 @@ void require_users_known(const boost::asio::ip::tcp::endpoint& own);
 
 /// Refuses requests that any local program of this user may send, but that no web page may make its
 /// browser send. A page can name this machine by a name of its own (a foreign Host), and its
-/// requests carry an Origin or, with a plain GET, Sec-Fetch-Site. A request without Host is not
-/// from a browser. Where clients.own_pages, those of this server's own pages are allowed: the same
-/// origin, or none because the user entered the address. Where clients.all_users, any Host is.
-/// Returns nullopt for a request that is allowed.
+/// requests carry an Origin or, with a plain GET, Sec-Fetch-Site. Where clients.own_pages, those of
+/// this server's own pages are allowed: the same origin, or none because the user entered the
+/// address. Where clients.all_users, any Host is; there HTTP/1.0 may lack it, and nowhere else can
+/// it be left out (RFC 9112, 3.2). Returns nullopt for a request that is allowed.
 std::optional<HttpReply> refuse_foreign(const HttpRequest& head, const Clients& clients = {});
 
 /// Status 400 in the format of both APIs.

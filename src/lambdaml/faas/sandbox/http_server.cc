@@ -43,6 +43,7 @@ HttpRequest head_of(const Message& message) {
   HttpRequest out;
   out.method = std::string(message.method_string());
   out.target = std::string(message.target());
+  out.version = message.version();
   for (const auto& field : message)
     out.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
   return out;

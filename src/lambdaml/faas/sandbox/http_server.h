@@ -21,6 +21,7 @@ struct HttpRequest {
   std::string target;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  unsigned version = 11;  ///< of HTTP: 10 or 11
 
   /// The first header of that name, in any case; empty if there is none.
   std::string_view header(std::string_view name) const;
@@ -104,8 +105,8 @@ class HttpServer {
   /// (foreign.h), with a warning in the log. Requests that use a name of this machine other than
   /// 127.0.0.1, ::1 or localhost (a foreign Host) and those of web pages (Origin, Sec-Fetch-Site)
   /// are refused with 403, because a browser is a process of this user too. Anything that is not
-  /// HTTP gets 400, as does a head that is too large or has more than 128 headers; the connection
-  /// is closed after a refusal.
+  /// HTTP gets 400, as does a request without Host, a head that is too large or one with more than
+  /// 128 headers; the connection is closed after a refusal.
   ///
   /// If there are too many connections, the one that has gone without a complete request for
   /// longest is closed; connections whose body has begun to arrive are closed last, and those that

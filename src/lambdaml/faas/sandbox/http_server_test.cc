@@ -170,6 +170,21 @@ TEST_F(HttpServerTest, WebPagesAreRefused) {
   EXPECT_EQ(served_, before);
 }
 
+TEST_F(HttpServerTest, HostCannotBeLeftOut) {
+  start();
+  for (const std::string version : {"1.1", "1.0"})
+    EXPECT_EQ(status_of("GET /good HTTP/" + version + "\r\nAccept: */*\r\n\r\n"), "400") << version;
+  EXPECT_EQ(status_of("GET /good HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"), "200");
+  EXPECT_EQ(served_, 1);
+}
+
+TEST_F(HttpServerTest, WhereAnyHostIsRightOldClientsNeedNone) {
+  start({.body_bytes = 1000, .clients = {.all_users = true}});
+  EXPECT_EQ(status_of("GET /good HTTP/1.1\r\n\r\n"), "400");
+  EXPECT_EQ(status_of("GET /good HTTP/1.0\r\n\r\n"), "200");
+  EXPECT_EQ(status_of("GET /good HTTP/1.1\r\nHost: a.example\r\n\r\n"), "200");
+}
+
 TEST_F(HttpServerTest, ABodyThatWaitsForAContinueGetsOne) {
   start({.body_bytes = 1000});
   const auto head = [](const std::string& expectation, std::size_t bytes,

@@ -109,8 +109,11 @@ int run_raw_client(const std::string& endpoint) {
             send_garbage(endpoint, "GET / HTTP/1.1\r\nX: " + std::string(100'000, 'x')) + '|' +
             send_garbage(endpoint,
                          "POST /2018-06-01/runtime/init/error HTTP/1.1\r\n"
-                         "Content-Length: 99999999999\r\n\r\n") +
-            '|' + send_garbage(endpoint, "POST /half HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
+                         "Host: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n") +
+            '|' +
+            send_garbage(endpoint,
+                         "POST /half HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                         "Content-Length: 10\r\n\r\nabc");
   }
   client.send("POST", event + "/response", codes);
   return 0;
