@@ -311,6 +311,19 @@ TEST_F(LambdaServiceTest, WhatCannotBeDoneHereIsRefused) {
               HasSubstr("FileSystemConfigs"));
   EXPECT_THAT(refusal(create(zip, {{"DeadLetterConfig", {{"TargetArn", "arn:aws:sqs:x"}}}})),
               HasSubstr("DeadLetterConfig"));
+  const json key = "arn:aws:kms:us-east-1:000000000000:key/k";
+  const std::pair<json, const char*> changes[] = {
+      {{{"KMSKeyArn", key}}, "variables are not encrypted"},
+      {{{"CodeSigningConfigArn", key}}, "CodeSigningConfigArn"},
+      {{{"ImageConfig", {{"Command", {"x"}}}}}, "ImageConfig"},
+      {{{"Publish", true}}, "$LATEST is the only version"},
+      {{{"SnapStart", {{"ApplyOn", "PublishedVersions"}}}},
+       "provided.al2023 is not supported for SnapStart enabled functions."},
+      {{{"LoggingConfig", {{"LogFormat", "JSON"}}}}, "logs are Text here"},
+      {{{"LoggingConfig", {{"LogGroup", "/own"}}}}, "there are no log groups"},
+      {{{"TracingConfig", {{"Mode", "Always"}}}}, "enum value set: [Active, PassThrough]"}};
+  for (const auto& [change, why] : changes)
+    EXPECT_THAT(refusal(create(zip, change)), HasSubstr(why)) << change;
   for (const std::string& role :
        {std::string("r"), std::string(), std::string("arn:aws:iam::1:role/r"),
         std::string("arn:aws:iam::000000000000:user/u"), std::string(100'000, 'x')})
@@ -322,6 +335,10 @@ TEST_F(LambdaServiceTest, WhatCannotBeDoneHereIsRefused) {
 
   ASSERT_EQ(create(zip, {{"Layers", json::array()},
                          {"DeadLetterConfig", {{"TargetArn", ""}}},
+                         {"KMSKeyArn", ""},
+                         {"Publish", false},
+                         {"SnapStart", {{"ApplyOn", "None"}}},
+                         {"LoggingConfig", {{"LogFormat", "Text"}}},
                          {"Role", "arn:aws-cn:iam::000000000000:role/service-role/r_x@y"}})
                 .status,
             201);
@@ -329,6 +346,8 @@ TEST_F(LambdaServiceTest, WhatCannotBeDoneHereIsRefused) {
   for (const json& change : {json{{"Layers", {layer}}}, json{{"Role", "r"}}})
     refusal(send("PUT", configuration, change.dump()));
   EXPECT_EQ(send("PUT", configuration, R"({"Timeout":9})").status, 200);
+  refusal(send("PUT", "/2015-03-31/functions/f/code",
+               json{{"ZipFile", encode_base64(as_bytes(zip))}, {"Publish", true}}.dump()));
   EXPECT_THAT(
       refusal(send("PUT", "/2019-09-25/functions/f/event-invoke-config",
                    R"({"DestinationConfig":{"OnFailure":{"Destination":"arn:aws:sqs:x"}}})")),
@@ -337,6 +356,18 @@ TEST_F(LambdaServiceTest, WhatCannotBeDoneHereIsRefused) {
                  R"({"DestinationConfig":{"OnFailure":{}},"MaximumRetryAttempts":1})")
                 .status,
             200);
+}
+
+TEST_F(LambdaServiceTest, KeepsWhatHasNoEffectHere) {
+  start();
+  ASSERT_EQ(create(function_zip(), {{"TracingConfig", {{"Mode", "Active"}}}}).status, 201);
+  const std::string configuration = "/2015-03-31/functions/f/configuration";
+  const json vpc{{"SubnetIds", {"subnet-1"}}, {"SecurityGroupIds", {"sg-1"}}};
+  EXPECT_EQ(send("PUT", configuration, json{{"VpcConfig", vpc}}.dump()).status, 200);
+  const json kept = send("GET", configuration).value();
+  EXPECT_EQ(kept["TracingConfig"]["Mode"], "Active");
+  EXPECT_EQ(kept["VpcConfig"]["SubnetIds"], vpc["SubnetIds"]);
+  EXPECT_EQ(kept["VpcConfig"]["SecurityGroupIds"], vpc["SecurityGroupIds"]);
 }
 
 TEST_F(LambdaServiceTest, ListsVersionsAndEventInvokeConfigs) {

@@ -196,7 +196,8 @@ json LambdaService::update_code(const std::string& name, const json& request) {
   sandbox::FunctionPool& function = updatable(name, request);
   sandbox::FunctionConfig config = function.config();
   json settings = json::object();
-  if (request.contains("Architectures")) settings["Architectures"] = request.at("Architectures");
+  for (const char* setting : {"Architectures", "Publish"})
+    if (request.contains(setting)) settings[setting] = request.at(setting);
   sandbox::read_config(settings, config);
   read_code(request, config);
   if (request.value("DryRun", false)) {

@@ -105,21 +105,74 @@ void read_role(const json& request, std::string& into) {
   into = std::move(role);
 }
 
-/// What would change how a function works here, and cannot. Settings without an effect on one
-/// machine (a VPC, tracing) are ignored.
-void refuse_unsupported(const json& request) {
-  const auto names_any = [&](const char* key) {
-    const auto at = request.find(key);
-    return at != request.end() && !at->empty();
-  };
-  if (names_any("Layers"))
-    throw invalid_parameter(
-        "Layers are not available here: put what they hold into the function's zip.");
-  if (names_any("FileSystemConfigs"))
-    throw invalid_parameter("FileSystemConfigs are not available here: no file system is mounted.");
-  if (names_any("DeadLetterConfig") &&
-      !request.at("DeadLetterConfig").value("TargetArn", "").empty())
+/// Whether the request gives that setting another value than none.
+bool gives(const json& request, const char* key) {
+  const auto at = request.find(key);
+  return at != request.end() && !at->empty() && *at != "" && *at != false;
+}
+
+/// A member of a setting that is an object; empty if there is none.
+std::string member_of(const json& request, const char* key, const char* member) {
+  const auto at = request.find(key);
+  if (at == request.end() || !at->is_object()) return {};
+  std::string out;
+  read_text(*at, member, out);
+  return out;
+}
+
+struct Unavailable {
+  const char* setting;
+  const char* why;
+};
+/// What would change how a function works, and cannot here.
+constexpr Unavailable kUnavailable[] = {
+    {"Layers", "put what they hold into the function's zip"},
+    {"FileSystemConfigs", "no file system is mounted"},
+    {"KMSKeyArn", "variables are not encrypted"},
+    {"CodeSigningConfigArn", "signatures of code are not checked"},
+    {"ImageConfig", "images are not run"},
+    {"CapacityProviderConfig", "functions run on this machine"},
+    {"DurableConfig", "executions are not kept"},
+    {"TenancyConfig", "environments have no tenants"},
+    {"Publish", "$LATEST is the only version"},
+};
+
+void refuse_unsupported(const json& request, const std::string& runtime) {
+  for (const auto& [setting, why] : kUnavailable)
+    if (gives(request, setting))
+      throw invalid_parameter(fmt::format("{} is not available here: {}.", setting, why));
+  if (!member_of(request, "DeadLetterConfig", "TargetArn").empty())
     throw invalid_parameter("DeadLetterConfig is not available here: failed events are dropped.");
+  if (const std::string to = member_of(request, "SnapStart", "ApplyOn");
+      !to.empty() && to != "None")  // AWS's message
+    throw invalid_parameter(runtime + " is not supported for SnapStart enabled functions.");
+  if (const std::string format = member_of(request, "LoggingConfig", "LogFormat");
+      !format.empty() && format != "Text")
+    throw invalid_parameter("LoggingConfig: logs are Text here, as the function writes them.");
+  for (const char* more : {"LogGroup", "ApplicationLogLevel", "SystemLogLevel"})
+    if (!member_of(request, "LoggingConfig", more).empty())
+      throw invalid_parameter(
+          fmt::format("LoggingConfig: {} is not available here: there are no log groups, and all "
+                      "of a log is kept.",
+                      more));
+}
+
+/// What has no effect on one machine: a network of its own and tracing. It is kept, as AWS does.
+void read_kept(const json& request, FunctionConfig& config) {
+  if (const std::string mode = member_of(request, "TracingConfig", "Mode"); !mode.empty()) {
+    if (mode != "Active" && mode != "PassThrough")
+      throw ServiceError(400, "ValidationException",
+                         fmt::format("1 validation error detected: Value '{}' at "
+                                     "'tracingConfig.mode' failed to satisfy constraint: Member "
+                                     "must satisfy enum value set: [Active, PassThrough]",
+                                     printable(mode)));
+    config.tracing = mode;
+  }
+  const auto vpc = request.find("VpcConfig");
+  if (vpc == request.end() || vpc->is_null()) return;
+  for (auto [key, into] : {std::pair("SubnetIds", &config.subnets),
+                           std::pair("SecurityGroupIds", &config.security_groups)})
+    if (vpc->contains(key)) *into = vpc->at(key).get<std::vector<std::string>>();
 }
 
 }  // namespace
@@ -130,7 +183,6 @@ double epoch_seconds() {
 
 void read_config(const json& request, FunctionConfig& config) {
   read_role(request, config.role);
-  refuse_unsupported(request);
   read_text(request, "Runtime", config.runtime);
   read_text(request, "Handler", config.handler);
   read_text(request, "Description", config.description);
@@ -150,6 +202,8 @@ void read_config(const json& request, FunctionConfig& config) {
         fmt::format("The runtime '{}' is not available here: a custom runtime (provided.al2023) "
                     "brings its own.",
                     printable(config.runtime)));
+  refuse_unsupported(request, printable(config.runtime));
+  read_kept(request, config);
   if (request.value("PackageType", "Zip") != "Zip")
     throw invalid_parameter("PackageType must be Zip here: images are not run.");
   if (config.handler.empty() || config.handler.size() > 128)
@@ -199,11 +253,14 @@ json to_json(const FunctionConfig& config) {
               {"Architectures", {config.architecture}},
               {"PackageType", "Zip"},
               {"Version", "$LATEST"},
-              {"TracingConfig", {{"Mode", "PassThrough"}}},
+              {"TracingConfig", {{"Mode", config.tracing}}},
               {"RevisionId", config.revision},
               {"LastModified", config.last_modified},
               {"CodeSha256", config.code_sha256},
               {"CodeSize", config.code_bytes}};
+  if (!config.subnets.empty() || !config.security_groups.empty())
+    out["VpcConfig"] = {
+        {"SubnetIds", config.subnets}, {"SecurityGroupIds", config.security_groups}, {"VpcId", ""}};
   if (!config.variables.empty()) out["Environment"] = {{"Variables", config.variables}};
   return out;
 }

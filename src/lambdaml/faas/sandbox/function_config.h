@@ -28,6 +28,9 @@ struct FunctionConfig {
   int ephemeral_mb = 512;
   std::string architecture = "x86_64";
   std::map<std::string, std::string> variables;
+  // Kept, without an effect here.
+  std::string tracing = "PassThrough";
+  std::vector<std::string> subnets, security_groups;
   std::string revision;
   std::string last_modified;
   /// For a function without a zip: the program to start, whose memory limit applies to malloc.
