@@ -6,11 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/moment.h"
 #include "apps/cli/search_status.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/dashboard/places.h"
 #include "lambdaml/report/search_now.h"
@@ -47,10 +49,11 @@ json search_row(const std::string& place) {
   json row{{"run", utf8_path(place)}};
   try {
     const json known(report::search_now(place));
-    for (const char* name :
-         {"search_id", "state", "strategy", "metric", "best_trial", "trials_done", "trials_stopped",
-          "trials_failed", "trials_running", "left_s", "cost_so_far_usd", "cost_usd_at_end"})
+    for (const char* name : {"search_id", "state", "strategy", "metric", "best_trial",
+                             "trials_done", "trials_stopped", "trials_failed", "trials_running",
+                             "begun_ms", "left_s", "cost_so_far_usd", "cost_usd_at_end"})
       if (known.contains(name)) row[name] = known[name];
+    if (known.contains("search_wall_s")) row["elapsed_s"] = known["search_wall_s"];
     const std::string metric = text_at(known, "metric");
     if (known.contains(metric)) row[metric] = known[metric];
     if (text_at(known, "state") == "done" && known.contains("search_cost_usd"))
@@ -63,6 +66,14 @@ json search_row(const std::string& place) {
   return row;
 }
 
+/// When it began, and how long it has run as far as is known.
+std::string times_of(const json& row) {
+  return fmt::format(
+      "{:<16}  {:>8}",
+      row.contains("begun_ms") ? local_time(count_at(row, "begun_ms")).substr(0, 16) : "",
+      row.contains("elapsed_s") ? human_seconds(number_at(row, "elapsed_s")) : "");
+}
+
 /// A search or run of which nothing more can be said.
 void print_unknown(const json& row) {
   print_line(fmt::format("{:<12} {}: {}", text_at(row, "state"), text_at(row, "run"),
@@ -71,10 +82,10 @@ void print_unknown(const json& row) {
 
 void print_search(const json& row) {
   const std::string best = best_of_search(row);
-  print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} trials   {:<20}  {}{}", text_at(row, "state"),
-                         "search", text_at(row, "strategy"), count_at(row, "trials"),
-                         dollars_of(row), text_at(row, "run"),
-                         best.empty() ? "" : "  best " + best));
+  print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} trials   {}  {:<20}  {}{}",
+                         text_at(row, "state"), "search", text_at(row, "strategy"),
+                         count_at(row, "trials"), times_of(row), dollars_of(row),
+                         text_at(row, "run"), best.empty() ? "" : "  best " + best));
 }
 
 }  // namespace
@@ -106,12 +117,14 @@ void add_ls_command(CLI::App& app, Globals& globals) {
       nlohmann::ordered_json status{{"run", utf8_path(run)}};
       try {
         const nlohmann::ordered_json known = view::JobView::open(run).status();
-        for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs",
-                                 "metrics", "left_s", "cost_so_far_usd", "cost_usd_at_end"})
+        for (const char* name :
+             {"job_id", "state", "model", "optim", "workers", "epochs", "metrics", "begun_ms",
+              "elapsed_s", "left_s", "cost_so_far_usd", "cost_usd_at_end"})
           if (known.contains(name)) status[name] = known[name];
-        if (const auto summary = known.find("summary");
-            summary != known.end() && summary->contains("cost_usd"))
-          status["cost_usd"] = (*summary)["cost_usd"];
+        if (const auto summary = known.find("summary"); summary != known.end())
+          for (const auto& [name, of_summary] :
+               {std::pair("cost_usd", "cost_usd"), std::pair("elapsed_s", "wall_s")})
+            if (summary->contains(of_summary)) status[name] = (*summary)[of_summary];
       } catch (const Error& error) {
         status["state"] = "unknown";
         status["error"] = error.what();
@@ -119,10 +132,10 @@ void add_ls_command(CLI::App& app, Globals& globals) {
       if (!globals.json && status.contains("error"))
         print_unknown(json(status));
       else if (!globals.json)
-        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {:<20}  {}",
+        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {}  {:<20}  {}",
                                text_at(status, "state"), text_at(status, "model"),
                                text_at(status, "optim"), count_at(status, "workers"),
-                               dollars_of(json(status)), utf8_path(run)));
+                               times_of(json(status)), dollars_of(json(status)), utf8_path(run)));
       all.push_back(nlohmann::json(status));
     }
     if (all.empty() && searches.empty() && !globals.json)

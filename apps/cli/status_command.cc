@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -5,9 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/moment.h"
 #include "apps/cli/search_status.h"
 #include "apps/cli/sparkline.h"
 #include "apps/cli/summary.h"
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
@@ -59,6 +62,18 @@ std::vector<std::string> lines_of_metrics(const json& status, const std::string&
   return lines;
 }
 
+/// The last sign of life of a job that has given none for a while; empty of any other.
+std::string sign_of_life(const json& status) {
+  constexpr double kWhile_s = 60;
+  const std::uint64_t seen_ms = count_at(status, "seen_ms");
+  const std::string state = text_at(status, "state");
+  if (seen_ms == 0 || (state != "running" && state != "interrupted")) return "";
+  const double silent_s = (static_cast<double>(epoch_ms()) - static_cast<double>(seen_ms)) / 1e3;
+  if (state == "running" && silent_s < kWhile_s) return "";
+  return fmt::format("last sign of life {} ago, at {}", human_seconds(std::max(0.0, silent_s)),
+                     local_time(seen_ms));
+}
+
 std::vector<std::string> lines_of(const json& status, const std::string& run) {
   std::vector<std::string> lines;
   lines.push_back(fmt::format("{}: {}", text_at(status, "job_id"), text_at(status, "state")));
@@ -68,6 +83,10 @@ std::vector<std::string> lines_of(const json& status, const std::string& run) {
                               count_at(status, "workers"), text_at(status, "platform")));
   for (const char* name : {"error", "advice"})
     if (status.contains(name)) lines.push_back(text_at(status, name));
+  if (const std::string sign = sign_of_life(status); !sign.empty())
+    lines.push_back(fmt::format("seen      {}", sign));
+  if (status.contains("begun_ms"))
+    lines.push_back(fmt::format("begun     {}", local_time(count_at(status, "begun_ms"))));
   if (status.contains("started"))
     lines.push_back(fmt::format("workers   {} of {} started, {} finished",
                                 count_at(status, "started"), count_at(status, "workers"),

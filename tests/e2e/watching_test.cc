@@ -114,7 +114,16 @@ TEST_F(Watching, AKilledJobIsInterrupted) {
   ASSERT_FALSE(wait_for("run", "round").empty());
   job.signal(SIGKILL);
   job.wait();
-  EXPECT_EQ(status("run")["state"], "interrupted");
+  const nlohmann::json killed = status("run");
+  EXPECT_EQ(killed["state"], "interrupted");
+  EXPECT_GT(killed["elapsed_s"], 0);
+  const nlohmann::json listed = lambdaml({"ls", ".", "--json"}).json()["runs"][0];
+  EXPECT_EQ(listed["begun_ms"], killed["begun_ms"]);
+  EXPECT_EQ(listed["elapsed_s"], killed["elapsed_s"]);
+  EXPECT_GE(listed["cost_so_far_usd"], 0);
+  EXPECT_THAT(lambdaml({"ls", "."}).out,
+              testing::ContainsRegex("interrupted .* workers  20[-0-9]+ [0-9]+:[0-9]+ .* ~[$]"));
+  EXPECT_THAT(lambdaml({"status", "run"}).out, testing::HasSubstr("seen      last sign of life"));
   // Known by its checkpoints, too.
   const std::string id = status("run")["job_id"];
   EXPECT_EQ(status("run/checkpoint/" + id)["state"], "interrupted");

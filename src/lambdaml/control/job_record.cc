@@ -22,6 +22,7 @@ void JobRecord::begin(const Options& options, std::uint64_t epochs_done) {
     record[name] = kept.text(name);
   record["epochs"] = options.integer(optim::registry().get(options.text("optim")).epochs_option);
   record["memory_mb"] = options.integer("memory_mb");
+  record["timeout_s"] = options.real("timeout_s");
   record["begun_ms"] = epoch_ms();
   record["epochs_done"] = epochs_done;
   store_->remove(key(record::kEnded));

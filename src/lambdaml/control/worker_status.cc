@@ -1,5 +1,10 @@
 #include "lambdaml/control/worker_status.h"
 
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/json.h"
 #include "lambdaml/control/channel.h"
 
 namespace lambdaml::control {
@@ -32,10 +37,16 @@ JobProgress progress_of_job(storage::Storage& channel, std::uint32_t workers) {
     keys.push_back(keys::result(worker));
   }
   const std::vector<std::optional<Buffer>> values = channel.load_present(keys);
+  const auto seen_ms = [](const std::optional<Buffer>& value) -> std::uint64_t {
+    const nlohmann::json said = parse_json(value ? value->text() : "");
+    return said.is_object() ? count_at(said, "at_ms") : 0;
+  };
   JobProgress progress;
+  progress.seen_ms = seen_ms(values[0]);
   if (values[0]) progress.of_worker_0 = std::string(values[0]->text());
   for (std::size_t i = 1; i < values.size(); i += 2) {
     progress.started += values[i] ? 1 : 0;
+    progress.seen_ms = std::max(progress.seen_ms, seen_ms(values[i]));
     progress.finished += values[i + 1] ? 1 : 0;
   }
   return progress;

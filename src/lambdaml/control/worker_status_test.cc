@@ -53,13 +53,18 @@ TEST_F(WorkerStatusTest, TheEndsOfAllWorkersComeInOneBatch) {
 TEST_F(WorkerStatusTest, TheProgressOfAJobComesInOneBatch) {
   EXPECT_FALSE(progress_of_job(channel_, 3).of_worker_0);
   say(keys::kProgress, "far");
-  for (const std::uint32_t worker : {0U, 1U, 2U}) say(keys::started(worker), "");
+  say(keys::started(0), R"({"at_ms":1700000000001})");
+  say(keys::started(1), R"({"at_ms":1700000000003})");
+  say(keys::started(2), "");
   say(keys::result(1), "report");
   const JobProgress progress = progress_of_job(channel_, 3);
   EXPECT_EQ(channel_.batches, 2);
   EXPECT_EQ(progress.started, 3U);
   EXPECT_EQ(progress.finished, 1U);
   EXPECT_EQ(progress.of_worker_0, "far");
+  EXPECT_EQ(progress.seen_ms, 1700000000003U);
+  say(keys::kProgress, R"({"epoch":1,"at_ms":1700000000009})");
+  EXPECT_EQ(progress_of_job(channel_, 3).seen_ms, 1700000000009U);
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ constexpr Pace kHere{3, 30}, kElsewhere{10, 120};
 constexpr std::uint64_t kMostNewBytes = 256 << 10;
 
 /// Members that change with the time alone: no news by themselves.
-constexpr std::array kClocks = {"elapsed_s", "left_s", "cost_so_far_usd", "cost_usd_at_end"};
+constexpr std::array kClocks = {"elapsed_s",     "left_s",          "seen_ms",
+                                "search_wall_s", "cost_so_far_usd", "cost_usd_at_end"};
 
 std::string name_of(const std::string& where) {
   const std::size_t end = where.find_last_not_of('/');

@@ -1,6 +1,7 @@
 #include "lambdaml/view/job_view.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <fcntl.h>
@@ -217,6 +218,7 @@ bool JobView::add_progress(storage::Storage& channel, ordered_json& status) cons
   const control::JobProgress progress = control::progress_of_job(channel, workers());
   status["started"] = progress.started;
   status["finished"] = progress.finished;
+  if (progress.seen_ms > 0) status["seen_ms"] = progress.seen_ms;
   if (progress.of_worker_0) {
     const json at = object_from(*progress.of_worker_0, run_ + ": its progress");
     for (const char* name : {"epoch", "round", "rounds"})
@@ -225,8 +227,29 @@ bool JobView::add_progress(storage::Storage& channel, ordered_json& status) cons
   return progress.finished < workers();
 }
 
+/// The time limit of the job's functions; nullopt: they have none, or it is not known.
+std::optional<double> JobView::longest_function_s() const {
+  const faas::Plugin* platform = faas::registry().find(text_at(*record_, "platform"));
+  if (platform == nullptr) return {};
+  // A deployed function has the limit that it was deployed with.
+  const double limit_s = platform->remote ? platform->longest_s : number_at(*record_, "timeout_s");
+  return std::isfinite(limit_s) && limit_s > 0 ? std::optional(limit_s) : std::nullopt;
+}
+
+/// Whether no function can be alive that has given no sign of life for so long: one that had just
+/// begun to work when its time was over, and its successor, which loads the data again.
+bool JobView::is_silent(const ordered_json& status) const {
+  const std::optional<double> limit_s = longest_function_s();
+  std::uint64_t seen_ms = count_at(status, "seen_ms");
+  const bool has_old_workers = seen_ms == 0 && count_at(status, "started") > 0;
+  seen_ms = std::max(seen_ms, count_at(*record_, "begun_ms"));
+  if (!limit_s || seen_ms == 0 || has_old_workers) return false;
+  return static_cast<double>(epoch_ms()) - static_cast<double>(seen_ms) > 2e3 * *limit_s;
+}
+
 /// Whether the process that started the job still collects its results, as far as can be seen.
-/// Without the run's folder it can only be seen that nobody takes the reports of all workers.
+/// Without the run's folder it can only be seen that nobody takes the reports of all workers, or
+/// that all have fallen silent.
 bool JobView::is_awaited(storage::Storage& channel, ordered_json& status) const {
   if (!folder_.empty()) return is_locked();
   const Deadline end = Deadline::in(kCollecting_s);
@@ -235,7 +258,7 @@ bool JobView::is_awaited(storage::Storage& channel, ordered_json& status) const 
     pause_for(kCollecting_s / 20);
     if (has_ended()) return false;
   }
-  return true;
+  return !is_silent(status);
 }
 
 /// What the job's last epoch said. An epoch that is not finite is null in the file, and absent
@@ -280,11 +303,10 @@ std::optional<std::int64_t> JobView::last_epoch_ms() const {
 /// How long it has run, and what that costs; of a job that runs also how it will end.
 void JobView::add_estimates(ordered_json& status, std::int64_t until_ms) const {
   const json& record = *record_;
-  if (!record.contains("begun_ms")) return;  // of an older version
+  if (count_at(record, "begun_ms") == 0) return;  // of an older version
   const auto begun_ms = count_at(record, "begun_ms");
   const double elapsed_s =
       std::max(0.0, (static_cast<double>(until_ms) - static_cast<double>(begun_ms)) / 1e3);
-  status["begun_ms"] = begun_ms;
   status["elapsed_s"] = elapsed_s;
   status["epochs_before"] = count_at(record, "epochs_done");
   const auto epochs = static_cast<double>(count_at(record, "epochs"));
@@ -312,24 +334,66 @@ void JobView::add_estimates(ordered_json& status, std::int64_t until_ms) const {
   }
 }
 
-std::string JobView::advice() const {
+/// Adds when the job gave its last sign of life, as far as is known of one that nobody runs: of a
+/// worker in its channel, if that is there, or the end of an epoch.
+void JobView::add_last_sign(ordered_json& status) const {
+  std::uint64_t seen_ms = count_at(status, "seen_ms");
+  if (seen_ms == 0) try {
+      const std::shared_ptr<storage::Storage> place = channel();
+      if (place->capabilities().cross_process)
+        seen_ms = control::progress_of_job(*place, workers()).seen_ms;
+    } catch (const Error&) {
+      // A server that is not there any more.
+    }
+  // Clocks of other machines may be ahead.
+  seen_ms = std::min(seen_ms, static_cast<std::uint64_t>(epoch_ms()));
+  if (const std::optional<std::int64_t> epoch = last_epoch_ms())
+    seen_ms = std::max(seen_ms, static_cast<std::uint64_t>(std::max<std::int64_t>(*epoch, 0)));
+  if (seen_ms == 0) return;
+  status["seen_ms"] = seen_ms;
+  add_estimates(status, static_cast<std::int64_t>(seen_ms));
+}
+
+std::string JobView::advice(const ordered_json& status) const {
   if (!folder_.empty())
     return "the command that started it has ended; continue with: lambdaml resume " +
            utf8_path(folder_.string());
   // Its id follows from the event; there is no run's folder (job::id_of_request).
+  const bool is_silent_now = is_silent(status);
   if (job_id_.starts_with("job-"))
-    return "the function that started it has ended; its platform calls it again, twice at most";
+    return is_silent_now
+               ? "its functions have ended: they gave no sign of life for longer than they may "
+                 "run; "
+                 "its event, sent again to the trigger function, begins another job"
+               : "the function that started it has ended; its platform calls it again, twice at "
+                 "most";
+  if (is_silent_now)
+    return fmt::format(
+        "its functions have ended: they gave no sign of life for longer than the {} s that they "
+        "may run; continue where its folder is, with: lambdaml resume RUN",
+        longest_function_s().value());
   return "the command that started it has ended; continue there with: lambdaml resume RUN, RUN "
          "being its folder";
 }
 
-ordered_json JobView::status() const {
+ordered_json JobView::status() const { return status(false); }
+
+ordered_json JobView::status_of_abandoned() const { return status(true); }
+
+ordered_json JobView::status(bool is_abandoned) const {
   const json& record = *record_;
   ordered_json status{{"job_id", job_id_}, {"state", "running"}};
   for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
     if (record.contains(name)) status[name] = record[name];
+  if (const std::uint64_t begun_ms = count_at(record, "begun_ms")) status["begun_ms"] = begun_ms;
   if (add_end(status)) return status;
 
+  if (is_abandoned) {
+    status["state"] = "interrupted";
+    add_metrics(status);
+    add_last_sign(status);
+    return status;
+  }
   const std::shared_ptr<storage::Storage> meeting_place = channel();
   // If its workers are threads of the command that started it, its channel is in that process's
   // memory.
@@ -340,7 +404,7 @@ ordered_json JobView::status() const {
   if (!is_awaited_now) {
     if (add_end(status)) return status;  // just now
     status["state"] = "interrupted";
-    status["advice"] = advice();
+    status["advice"] = advice(status);
   }
   // Workers on other machines go on by themselves.
   const bool has_progress = !is_private && is_there && (is_awaited_now || is_remote());
@@ -348,8 +412,8 @@ ordered_json JobView::status() const {
   add_metrics(status);
   if (is_awaited_now)
     add_estimates(status, epoch_ms());
-  else if (const std::optional<std::int64_t> until_ms = last_epoch_ms())
-    add_estimates(status, *until_ms);
+  else
+    add_last_sign(status);
   return status;
 }
 

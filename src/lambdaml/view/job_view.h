@@ -29,14 +29,20 @@ class JobView {
   const std::string& job_id() const { return job_id_; }
   bool has_ended() const;
   /// One JSON object: job_id, state (running, done, paused, failed, stopped or interrupted), model,
-  /// optim, sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished
+  /// optim, sync_mode, workers, epochs, platform, begun_ms, epoch, round, rounds, started, finished
   /// (workers), or the summary; advice for an interrupted job. Of a job without a summary also
-  /// metrics (of the last epoch, with its number in metrics_epoch) and, where they can be
-  /// estimated, begun_ms, elapsed_s, left_s (if all epochs are needed), cost_so_far_usd and
-  /// cost_usd_at_end: the functions alone, by their time; of an interrupted job until its last
-  /// epoch. Costs about 5 GETs and 2 per worker. If all workers have reported and the job has not
-  /// ended, it first waits some seconds for that.
+  /// metrics (of the last epoch, with its number in metrics_epoch), seen_ms (the last sign of life)
+  /// and, where they can be estimated, elapsed_s, left_s (if all epochs are needed),
+  /// cost_so_far_usd and cost_usd_at_end: the functions alone, by their time; of an interrupted job
+  /// until its last sign of life. Costs about 5 GETs and 2 per worker. If all workers have reported
+  /// and the job has not ended, it first waits some seconds for that.
+  ///
+  /// Where it cannot be seen whether the job's command runs, because the run's folder is elsewhere,
+  /// a job is interrupted if all of its functions must have reached their time limit since its last
+  /// sign of life.
   nlohmann::ordered_json status() const;
+  /// The same, at once, for a caller who knows that nobody runs the job.
+  nlohmann::ordered_json status_of_abandoned() const;
   /// Requests the job to stop; its trigger, or each of its workers, notices within some seconds.
   /// Throws invalid_argument if it has ended.
   void stop() const;
@@ -53,10 +59,14 @@ class JobView {
   bool is_remote() const;
   bool add_end(nlohmann::ordered_json& status) const;
   bool add_progress(storage::Storage& channel, nlohmann::ordered_json& status) const;
-  std::string advice() const;
+  bool is_silent(const nlohmann::ordered_json& status) const;
+  std::optional<double> longest_function_s() const;
+  std::string advice(const nlohmann::ordered_json& status) const;
+  nlohmann::ordered_json status(bool is_abandoned) const;
   bool is_awaited(storage::Storage& channel, nlohmann::ordered_json& status) const;
   void add_metrics(nlohmann::ordered_json& status) const;
   std::optional<std::int64_t> last_epoch_ms() const;
+  void add_last_sign(nlohmann::ordered_json& status) const;
   void add_estimates(nlohmann::ordered_json& status, std::int64_t until_ms) const;
 
   std::string run_;

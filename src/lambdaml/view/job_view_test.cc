@@ -110,6 +110,40 @@ TEST_F(JobViewTest, ReportsThatNobodyTakesAreThoseOfAnInterruptedJob) {
   records_->clear("");
 }
 
+TEST_F(JobViewTest, AJobThatIsSilentForLongerThanItsFunctionsMayRunIsInterrupted) {
+  const std::int64_t now_ms = epoch_ms();
+  nlohmann::json record = parse_json(records_->load("job-1/job.json")->text());
+  record["platform"] = "local";
+  record["memory_mb"] = 1769;
+  record["timeout_s"] = 10;
+  record["begun_ms"] = now_ms - 60'000;
+  records_->save("job-1/job.json", as_bytes(json_text(record)));
+  const auto progress = [&](std::int64_t at_ms) {
+    channel_->save(
+        control::keys::kProgress,
+        as_bytes(fmt::format(R"({{"epoch":3,"round":7,"rounds":12,"at_ms":{}}})", at_ms)));
+    return status();
+  };
+  EXPECT_EQ(status()["state"], "interrupted") << "no worker has begun";
+  channel_->save(control::keys::started(0), {});
+  EXPECT_EQ(status()["state"], "running") << "workers of an older version say nothing of the time";
+  EXPECT_EQ(progress(now_ms - 15'000)["state"], "running") << "its successor may have begun";
+  const nlohmann::json silent = progress(now_ms - 25'000);
+  EXPECT_EQ(silent["state"], "interrupted");
+  EXPECT_EQ(silent["seen_ms"], now_ms - 25'000);
+  EXPECT_DOUBLE_EQ(silent["elapsed_s"], 35);
+  EXPECT_GT(silent["cost_so_far_usd"], 0);
+  EXPECT_NE(silent["advice"].get<std::string>().find("no sign of life"), std::string::npos);
+  record["timeout_s"] = 900;
+  records_->save("job-1/job.json", as_bytes(json_text(record)));
+  EXPECT_EQ(status()["state"], "running");
+  // Whoever knows that nobody runs it is not told otherwise.
+  const nlohmann::json left = JobView::open(records_uri_ + "/job-1").status_of_abandoned();
+  EXPECT_EQ(left["state"], "interrupted");
+  EXPECT_DOUBLE_EQ(left["elapsed_s"], 35);
+  records_->clear("");
+}
+
 TEST_F(JobViewTest, AnInterruptedJobHasTheTimeAndTheDollarsUntilItsLastEpoch) {
   nlohmann::json record = parse_json(records_->load("job-1/job.json")->text());
   record["platform"] = "local";

@@ -1,6 +1,10 @@
 #include "lambdaml/worker/entry.h"
 
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/endings.h"
@@ -43,7 +47,8 @@ Entry enter(storage::Storage& channel, control::WorkerClaim& claim, std::uint32_
     }
     out.again = true;
   } else {
-    channel.save(control::keys::started(worker), {});
+    channel.save(control::keys::started(worker),
+                 as_bytes(json_text(nlohmann::json{{"at_ms", epoch_ms()}})));
   }
   claim.claim();
   // A process that stops a job writes this marker before it takes the claims, so a worker sees at

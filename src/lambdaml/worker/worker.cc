@@ -326,7 +326,7 @@ class WorkerRun {
       since_epoch_ = Stopwatch();
     };
     hooks.progress = [this](std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds) {
-      const json at{{"epoch", epoch}, {"round", round}, {"rounds", rounds}};
+      const json at{{"epoch", epoch}, {"round", round}, {"rounds", rounds}, {"at_ms", epoch_ms()}};
       channel_->save(control::keys::kProgress, as_bytes(json_text(at)));
     };
     return hooks;
