@@ -1,5 +1,9 @@
 #include "apps/cli/option_flags.h"
 
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
 #include <fmt/format.h>
 
 #include "apps/cli/command.h"
@@ -21,6 +25,9 @@ std::string help_of(const Option& option) {
     text += fmt::format(" [{}{}{}]", value, option.unit.empty() ? "" : " ", option.unit);
   return text;
 }
+
+/// What may be typed for an option that is on or off.
+constexpr const char* kWords[] = {"true", "false", "yes", "no", "on", "off", "1", "0"};
 
 /// What is wrong with a value; empty if nothing is.
 std::string fault_of(const Option& option, const std::string& value) {
@@ -76,8 +83,23 @@ void OptionFlags::add_set(CLI::App& command) {
       ->allow_extra_args(false);
 }
 
+void OptionFlags::require_no_value(const std::string& job_file) const {
+  std::string word = job_file;
+  std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::error_code ignored;
+  if (std::ranges::find(kWords, word) == std::end(kWords) ||
+      std::filesystem::exists(job_file, ignored))
+    return;
+  for (const auto& [name, flag] : flags_)
+    if (std::holds_alternative<bool>(declared_.find(name)->default_value) && flag->count() > 0)
+      fail(Code::invalid_argument,
+           "'{}' is no job file: a value of {} follows after =, as in {}={}", job_file,
+           flag_of(name), flag_of(name), word);
+}
+
 Options OptionFlags::read() const {
   Options options = declared_;
+  require_no_value(job_file_);
   if (!job_file_.empty()) job::read_job_file(job_file_, options, tune::kSection);
   job::read_environment(options);
   apply_to(options);

@@ -26,6 +26,9 @@ class OptionFlags {
   Options read() const;
   /// The job file's path; empty if none was given.
   const std::string& job_file() const { return job_file_; }
+  /// Throws invalid_argument if what should be a job file is meant as the value of a flag before it
+  /// (`--shuffle false`).
+  void require_no_value(const std::string& job_file) const;
   /// Sets the values from the command line.
   void apply_to(Options& options) const;
 

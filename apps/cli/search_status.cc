@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apps/cli/moment.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 
@@ -60,10 +61,14 @@ std::vector<std::string> lines_of_search(const json& search) {
   add("epochs", fmt::format("{} of all trials", count_at(search, "search_epochs")));
   add("best", best_of_search(search));
   add("", best_options_of_search(search));
-  if (search.contains("search_wall_s"))
-    add("time", human_seconds(number_at(search, "search_wall_s")));
-  else if (search.contains("left_s"))
-    add("time", fmt::format("about {} left", human_seconds(number_at(search, "left_s"))));
+  if (search.contains("begun_ms")) add("begun", local_time(count_at(search, "begun_ms")));
+  std::string time;
+  if (const double worked_s = number_at(search, "search_wall_s"); worked_s > 0)
+    time = human_seconds(worked_s) + (text_at(search, "state") == "done" ? "" : " so far");
+  if (search.contains("left_s"))
+    time += fmt::format("{}about {} left", time.empty() ? "" : ", ",
+                        human_seconds(number_at(search, "left_s")));
+  add("time", time);
   if (search.contains("cost_so_far_usd"))
     add("cost",
         fmt::format("about ${:.3g} so far{}", number_at(search, "cost_so_far_usd"),
@@ -72,6 +77,9 @@ std::vector<std::string> lines_of_search(const json& search) {
                         : ""));
   else if (search.contains("search_cost_usd"))
     add("cost", fmt::format("${:.3g} of all trials", number_at(search, "search_cost_usd")));
+  if (search.contains("search_killed_usd"))
+    add("", fmt::format("about ${:.3g} of it for jobs that were killed",
+                        number_at(search, "search_killed_usd")));
   return lines;
 }
 

@@ -41,6 +41,7 @@ std::optional<Expectation> expectation_of(const job::Given& given, const Options
 }
 
 void train(const TrainFlags& flags, const Globals& globals) {
+  flags.job->require_no_value(flags.job->job_file());
   job::Given given{
       .file = flags.job->job_file(), .section = tune::kSection, .typed = job::job_options()};
   flags.job->apply_to(given.typed);

@@ -28,6 +28,7 @@ tune::Given given_by(const TuneFlags& flags) {
   if (flags.job_file.empty())
     fail(Code::invalid_argument,
          "give a job file with a section tune, which says what to search: lambdaml tune JOB.yaml");
+  flags.job->require_no_value(flags.job_file);
   tune::Given given{
       .file = flags.job_file, .job = job::job_options(), .settings = tune::search_options()};
   flags.job->apply_to(given.job);
@@ -41,6 +42,9 @@ void print_search(const nlohmann::json& summary) {
                          count("trials_done"), count("trials_stopped"), count("trials_failed"),
                          count("search_epochs"), human_seconds(number_at(summary, "search_wall_s")),
                          number_at(summary, "search_cost_usd")));
+  if (summary.contains("search_killed_usd"))
+    print_line(fmt::format("          about ${:.2g} of it for jobs that were killed",
+                           number_at(summary, "search_killed_usd")));
   if (summary.contains("best_trial")) {
     print_line(fmt::format("best      {}", best_of_search(summary)));
     print_line(fmt::format("          {}", best_options_of_search(summary)));

@@ -37,7 +37,7 @@ class Tune : public CliTest {
 
   static json without_costs(json summary) {
     for (json& trial : summary["trials"])
-      for (const char* name : {"cost_usd", "wall_s"}) trial.erase(name);
+      for (const char* name : {"cost_usd", "killed_usd", "wall_s"}) trial.erase(name);
     return summary["trials"];
   }
 };
@@ -57,6 +57,10 @@ TEST_F(Tune, ATrialOfFoldsHasTheMeanOfItsJobs) {
                .get<double>();
   EXPECT_NEAR(found["valid_loss"].get<double>(), sum / 3, 1e-12);
   EXPECT_EQ(found["options"]["epochs"], 3);
+  const json& values = found["trials"][found["best_trial"].get<std::size_t>()]["fold_values"];
+  ASSERT_EQ(values.size(), 3U);
+  EXPECT_NEAR(values[0].get<double>() + values[1].get<double>() + values[2].get<double>(), sum,
+              1e-12);
   EXPECT_TRUE(fs::exists(found["model_path"].get<std::string>()));
   EXPECT_EQ(read(folder() / "out" / "best.yaml").find("fold: 2"), std::string::npos);
   const Result one = lambdaml({"tune", "job.yaml", "--folds", "1", "--output", "one"});
@@ -199,9 +203,25 @@ TEST_F(Tune, GoesOnAfterAKillAndRepeatsNothing) {
   const Result stop = lambdaml({"stop", "cut", "--wait-s", "600"});
   EXPECT_EQ(stop.exit_code, 2);
   EXPECT_THAT(stop.err, testing::HasSubstr("it is not running, its tuner was killed; continue"));
+  const json left = lambdaml({"ls", ".", "--json"}).json()["searches"][0];
+  EXPECT_EQ(left["state"], "interrupted");
+  EXPECT_GT(left["begun_ms"], whole["begun_ms"]);
+  EXPECT_GT(left["elapsed_s"], 0);
   fs::rename(folder() / "cut", folder() / "moved");
-  const json resumed = tune({"--resume", "moved"});
+  const Result second = lambdaml({"tune", "--resume", "moved", "--json", "-q"});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  const json resumed = second.json();
   EXPECT_EQ(without_costs(resumed), without_costs(whole));
+  // What was killed has cost something too.
+  double sum = 0, killed = 0;
+  for (const json& trial : resumed["trials"]) {
+    sum += trial["cost_usd"].get<double>();
+    killed += trial.value("killed_usd", 0.0);
+  }
+  EXPECT_GT(killed, 0);
+  EXPECT_DOUBLE_EQ(resumed["search_killed_usd"], killed);
+  EXPECT_DOUBLE_EQ(resumed["search_cost_usd"], sum);
+  EXPECT_THAT(second.err, testing::HasSubstr("an earlier tuner was killed, or lost, with "));
   // Of a search that is over there is nothing to do.
   EXPECT_EQ(tune({"--resume", "moved"})["trials"], resumed["trials"]);
 }

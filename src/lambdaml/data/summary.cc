@@ -112,7 +112,8 @@ void add_stored(const Uri& uri, Summary& out) {
 Summary summarize(const Places& places, std::string_view format, std::size_t threads,
                   const Options& format_options) {
   Summary out;
-  const Dataset dataset = read(places, format, threads, nullptr, format_options);
+  std::vector<SourceFile> files;
+  const Dataset dataset = read(places, format, threads, &files, format_options);
   warn_of_columns(places.display(), dataset);
   out.rows = dataset.rows();
   out.features = dataset.cols();
@@ -127,6 +128,9 @@ Summary summarize(const Places& places, std::string_view format, std::size_t thr
   if (!dataset.weights.empty()) out.weights = spread_of(dataset.weights);
   out.names = dataset.names;
   for (const Uri& uri : places.uris) add_stored(uri, out);
+  // A pipe has no size, before or after it was read.
+  if (out.bytes == 0)
+    for (const SourceFile& file : files) out.bytes += file.content.bytes;
   return out;
 }
 

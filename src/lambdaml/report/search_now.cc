@@ -16,6 +16,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/tune/folds.h"
 #include "lambdaml/tune/report.h"
 #include "lambdaml/tune/search_folder.h"
 #include "lambdaml/tune/tuner.h"
@@ -69,47 +70,62 @@ class Progress {
       names_.push_back(metric.name);
   }
 
-  /// Adds it to the trial. `epochs` are those to reach. What cannot be read adds nothing.
-  void add_to(tune::TrialView& trial, std::uint64_t epochs) {
-    const auto folds = static_cast<std::uint64_t>(search_.settings.integer("folds"));
-    const std::string job = fmt::format("{}-{:04}", search_.id, trial.trial);
-    const std::string run = fmt::format("{:04}-{}", trial.trial, epochs);
-    if (folds == 0) {
-      if (const std::optional<json> status = status_of(job, run)) add_job(*status, 1, trial);
+  /// Adds those of a segment in progress to its trial. What cannot be read adds nothing.
+  void add_to(tune::TrialView& trial, const tune::Segment& segment) {
+    const std::vector<tune::JobOfSegment> jobs = tune::jobs_of(search_, segment);
+    if (jobs.size() == 1) {
+      if (const std::optional<json> status = status_of(jobs[0]))
+        add_job(*status, segment, 1, trial);
       return;
     }
-    // One after another; the metric is that of the newest.
+    // One after another.
     const std::uint64_t before = trial.epoch;
     std::uint64_t done = 0;
-    for (std::uint64_t fold = 0; fold < folds; ++fold) {
-      const std::optional<json> status =
-          status_of(fmt::format("{}{:03}", job, fold), fmt::format("{}-{}", run, fold));
+    std::vector<ordered_json> ended;
+    for (const tune::JobOfSegment& job : jobs) {
+      const std::optional<json> status = status_of(job);
       if (!status) break;
       trial.epoch = 0;
-      add_job(*status, folds, trial);
+      add_job(*status, segment, jobs.size(), trial);
       done += trial.epoch;
+      if (status->contains("summary")) ended.emplace_back((*status)["summary"]);
     }
-    trial.epoch = std::max(before, done / folds);
+    trial.epoch = std::max(before, done / jobs.size());
+    if (!ended.empty()) add_folds(ended, trial);
   }
 
   /// Epochs whose time and dollars nothing tells any more: of jobs that were killed and go on.
   std::uint64_t untold_epochs() const { return untold_epochs_; }
 
  private:
+  /// The trial's metrics are the means of the folds that are done; the one that runs tells its own
+  /// until then.
+  void add_folds(std::span<const ordered_json> ended, tune::TrialView& trial) const {
+    ordered_json summary = *trial.summary;
+    const ordered_json mean = tune::mean_of_folds(ended);
+    for (const std::string& name : names_)
+      if (mean.contains(name)) summary[name] = mean[name];
+    summary["fold_values"] = mean["fold_values"];
+    const double value = tune::number_in(summary, search_.settings.text("metric"));
+    if (std::isfinite(value)) trial.value = value;
+    trial.summary = std::make_shared<const ordered_json>(std::move(summary));
+  }
+
   /// nullopt if its job has not begun. In the run's folder it is seen whether its command runs.
-  std::optional<json> status_of(const std::string& job, const std::string& run) const {
+  std::optional<json> status_of(const tune::JobOfSegment& job) const {
     try {
-      const fs::path path = folder_.value_or(fs::path()) / "trials" / run;
+      const fs::path path = folder_.value_or(fs::path()) / "trials" / job.folder;
       std::error_code error;
       if (folder_ && fs::exists(path / "run.json", error))
         return json(view::JobView::open(path.string()).status());
-      return json(view::JobView::open(records_.trials_uri() + "/" + job).status());
+      return json(view::JobView::open(records_.trials_uri() + "/" + job.id).status());
     } catch (const Error&) {
       return {};
     }
   }
 
-  void add_job(const json& status, std::uint64_t folds, tune::TrialView& trial) {
+  void add_job(const json& status, const tune::Segment& segment, std::uint64_t folds,
+               tune::TrialView& trial) {
     ordered_json summary = trial.summary ? *trial.summary : ordered_json::object();
     const json ended = status.value("summary", json::object());
     const bool has_ended = !ended.empty();
@@ -125,6 +141,8 @@ class Progress {
     trial.epoch = std::max(
         trial.epoch, has_ended ? count_at(ended, "epochs") : count_at(status, "metrics_epoch"));
     const std::string state = text_at(status, "state");
+    const auto counted = segment.counted.find(text_at(status, "job_id"));
+    if (counted != segment.counted.end() && counted->second == count_at(status, "begun_ms")) return;
     // What a job cost that was stopped in order is in the segment's record.
     if (has_ended && folds > 1) {
       trial.cost_usd += number_at(ended, "cost_usd");
@@ -196,12 +214,14 @@ ordered_json search_now(const std::string& place) {
       return one.trial == trial.trial && !one.has_ended();
     });
     if (segment == segments.end()) continue;
-    progress.add_to(trial, segment->epochs);
+    progress.add_to(trial, *segment);
     if (is_left(now)) trial.state = "stopped";
   }
-  now.update(tune::summary_of(*search, trials, 0, ""));
-  // How long it ran is known at its end.
-  for (const char* name : {"search_wall_s", "ended_by"}) now.erase(name);
+  // A tuner says it now and then, and when a trial has ended.
+  double worked_s = tune::seconds_worked(records);
+  for (const tune::TrialView& trial : trials) worked_s = std::max(worked_s, trial.wall_s);
+  now.update(tune::summary_of(*search, trials, worked_s, ""));
+  now.erase("ended_by");
   now["cost_so_far_usd"] = now["search_cost_usd"];
   add_estimates(trials, static_cast<double>(strategy->expected_epochs()), progress.untold_epochs(),
                 now);

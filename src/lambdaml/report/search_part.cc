@@ -117,18 +117,25 @@ class SearchPart {
     item_["space"] = std::move(space);
   }
 
-  /// The trials' run folders: NUMBER-EPOCHS, of each segment.
-  std::map<std::uint64_t, std::vector<fs::path>> folders_of_trials() const {
-    std::map<std::uint64_t, std::vector<fs::path>> out;
+  /// Of a trial, by fold (0 without folds) and by the epochs to which its segments went.
+  using FoldersOfTrial = std::map<std::uint64_t, std::map<std::uint64_t, fs::path>>;
+
+  /// The trials' run folders: NUMBER-EPOCHS or, with folds, NUMBER-EPOCHS-FOLD.
+  std::map<std::uint64_t, FoldersOfTrial> folders_of_trials() const {
+    std::map<std::uint64_t, FoldersOfTrial> out;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(source_.folder() / "trials", error)) {
-      const std::string number = split(entry.path().filename().string(), '-').front();
-      const std::size_t zeros = std::min(number.find_first_not_of('0'), number.size() - 1);
-      if (const auto trial = to_integer(std::string_view(number).substr(zeros));
-          trial && *trial >= 0)
-        out[static_cast<std::uint64_t>(*trial)].push_back(entry.path());
+      std::vector<std::uint64_t> numbers;
+      for (const std::string& part : split(entry.path().filename().string(), '-')) {
+        const std::size_t zeros = std::min(part.find_first_not_of('0'), part.size() - 1);
+        const auto number =
+            part.empty() ? std::nullopt : to_integer(std::string_view(part).substr(zeros));
+        if (!number || *number < 0) break;
+        numbers.push_back(static_cast<std::uint64_t>(*number));
+      }
+      if (numbers.size() < 2 || numbers.size() > 3) continue;
+      out[numbers[0]][numbers.size() == 3 ? numbers[2] : 0][numbers[1]] = entry.path();
     }
-    for (auto& [trial, folders] : out) std::ranges::sort(folders);
     return out;
   }
 
@@ -147,16 +154,22 @@ class SearchPart {
     if (every > 1) note("The curves of trials show some of the epochs, down to one in {}.", every);
   }
 
-  static void add_curves_of(ordered_json& trial, const std::vector<fs::path>& folders,
-                            std::size_t most, std::uint64_t& every) {
+  /// One fold's curves follow those of the other.
+  static void add_curves_of(ordered_json& trial, const FoldersOfTrial& folders, std::size_t most,
+                            std::uint64_t& every) {
     std::string text;
     std::optional<fs::file_time_type> end;
-    for (const fs::path& folder : folders) {
-      const std::optional<Buffer> lines = read_file(folder / "metrics.jsonl");
-      if (lines) text += lines->text();
-      std::error_code error;
-      const auto time = fs::last_write_time(folder / "summary.json", error);
-      if (!error && (!end || time > *end)) end = time;
+    for (const auto& [fold, segments] : folders) {
+      // The folder of a segment has the epochs of those before it too.
+      std::string newest;
+      for (const auto& [epochs, folder] : segments) {
+        const std::optional<Buffer> lines = read_file(folder / "metrics.jsonl");
+        if (lines && !lines->empty()) newest = lines->text();
+        std::error_code error;
+        const auto time = fs::last_write_time(folder / "summary.json", error);
+        if (!error && (!end || time > *end)) end = time;
+      }
+      text += newest;
     }
     if (end)
       trial["ended_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(

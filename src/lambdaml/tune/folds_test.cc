@@ -29,6 +29,7 @@ TEST(Folds, MetricsAreMeansAndCostsAreSums) {
   EXPECT_EQ(mean["ended_by"], "epochs");
   EXPECT_EQ(mean["folds"], 2);
   EXPECT_EQ(mean["model_path"], "0");
+  EXPECT_EQ(mean["fold_values"]["valid_loss"], nlohmann::ordered_json({0.5, 0.75}));
 }
 
 }  // namespace

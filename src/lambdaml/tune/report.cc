@@ -67,6 +67,7 @@ std::vector<TrialView> trials_of(const Strategy& strategy, std::span<const Segme
       view.epochs = strategy.whole_epochs(segment.trial);
     }
     view.cost_usd += segment.cost_usd;
+    view.killed_usd += segment.killed_usd;
     view.wall_s += segment.wall_s;
     view.epoch = std::max(view.epoch, segment.epoch);
     switch (segment.state) {
@@ -145,13 +146,15 @@ ordered_json summary_of(const Search& search, std::span<const TrialView> trials,
                    {"strategy", search.settings.text("strategy")},
                    {"metric", search.settings.text("metric")},
                    {"ended_by", ended_by}};
-  double cost = 0;
+  if (search.begun_ms > 0) out["begun_ms"] = search.begun_ms;
+  double cost = 0, killed = 0;
   std::uint64_t epochs = 0;
   std::map<std::string, std::uint64_t> states;
   ordered_json rows = ordered_json::array();
   const std::vector<std::string> names = reported_names();
   for (const TrialView& trial : trials) {
     cost += trial.cost_usd;
+    killed += trial.killed_usd;
     epochs += trial.epoch;
     ++states[trial.state];
     ordered_json row{{"trial", trial.trial},
@@ -161,13 +164,18 @@ ordered_json summary_of(const Search& search, std::span<const TrialView> trials,
     const ordered_json& summary = summary_of(trial);
     for (const std::string& name : names)
       if (summary.contains(name)) row[name] = summary[name];
+    if (const auto folds = summary.find("fold_values");
+        folds != summary.end() && folds->is_object())
+      row["fold_values"] = folds->value(search.settings.text("metric"), ordered_json::array());
     row["cost_usd"] = trial.cost_usd;
+    if (trial.killed_usd > 0) row["killed_usd"] = trial.killed_usd;
     row["wall_s"] = trial.wall_s;
     if (!trial.reason.empty()) row["reason"] = trial.reason;
     rows.push_back(std::move(row));
   }
   out["search_epochs"] = epochs;
   out["search_cost_usd"] = cost;
+  if (killed > 0) out["search_killed_usd"] = killed;
   out["search_wall_s"] = wall_s;
   for (const char* state : {"done", "stopped", "failed", "running"})
     out[fmt::format("trials_{}", state)] = states[state];

@@ -25,6 +25,7 @@ struct TrialView {
   std::uint64_t epochs = 0;     ///< unless it is stopped early
   std::optional<double> value;  ///< of the metric, after the last segment that was done
   double cost_usd = 0;
+  double killed_usd = 0;  ///< of cost_usd: see Segment
   double wall_s = 0;
   /// Of the last segment that was done; null if none was.
   std::shared_ptr<const nlohmann::ordered_json> summary;

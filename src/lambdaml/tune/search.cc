@@ -310,6 +310,7 @@ std::string Search::to_json() const {
     return job::to_json(options.without_passwords(), job::Values::given);
   };
   return checked_json_text(json{{"id", id},
+                                {"begun_ms", begun_ms},
                                 {"job", kept(job)},
                                 {"settings", kept(settings)},
                                 {"space", space_json(space)},
@@ -336,6 +337,7 @@ Search Search::from_json(std::string_view text, const std::string& what) {
     out.id = object.at("id").get<std::string>();
     if (!job::is_job_id(out.id))
       fail(Code::data_corrupt, "{}: '{}' is no id of a search", what, printable(out.id));
+    out.begun_ms = count_at(object, "begun_ms");
     out.distinct_points = object.value("distinct_points", false);
     job::from_json(object.at("job"), what, out.job);
     job::from_json(object.at("settings"), what, out.settings);

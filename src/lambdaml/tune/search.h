@@ -22,8 +22,9 @@ Options search_options();
 /// What is searched, and how.
 struct Search {
   std::string id = {};
-  Options job;       ///< what all trials share, as given: not resolved
-  Options settings;  ///< search_options()
+  std::uint64_t begun_ms = 0;  ///< in ms since 1970; 0 in records of old versions
+  Options job;                 ///< what all trials share, as given: not resolved
+  Options settings;            ///< search_options()
   Space space = {};
   bool distinct_points =
       true;  ///< see StrategyInputs; false for searches that an old version began

@@ -126,7 +126,10 @@ TEST(Segment, ARecordReadsBackTheSame) {
   segment.value = 0.25;
   segment.summary = std::make_shared<const nlohmann::ordered_json>(
       nlohmann::ordered_json{{"loss", 0.5}, {"epochs", 9}});
+  segment.killed_usd = 0.25;
+  segment.counted["job-1"] = 1'700'000'000'000;
   EXPECT_EQ(Segment::from_json(segment.to_json(), "segment").to_json(), segment.to_json());
+  EXPECT_EQ(Segment::from_json(segment.to_json(), "segment").counted, segment.counted);
   for (const char* damaged : {"", "{}", "[1]", R"({"trial":-1})"})
     EXPECT_THROW(Segment::from_json(damaged, "segment"), Error) << damaged;
 }

@@ -19,6 +19,8 @@ std::string Segment::to_json() const {
   json object{{"trial", trial},  {"epochs", epochs}, {"state", kStates[static_cast<int>(state)]},
               {"epoch", epoch},  {"stalls", stalls}, {"cost_usd", cost_usd},
               {"wall_s", wall_s}};
+  if (killed_usd > 0) object["killed_usd"] = killed_usd;
+  if (!counted.empty()) object["counted"] = counted;
   if (!reason.empty()) object["reason"] = reason;
   if (value) object["value"] = *value;
   if (summary) object["summary"] = json(*summary);
@@ -45,6 +47,10 @@ Segment Segment::from_json(std::string_view text, const std::string& what) {
     segment.stalls = whole_number(object.at("stalls"));
     segment.cost_usd = object.at("cost_usd").get<double>();
     segment.wall_s = object.at("wall_s").get<double>();
+    segment.killed_usd = object.value("killed_usd", 0.0);
+    if (object.contains("counted"))
+      for (const auto& [job, begun_ms] : object.at("counted").items())
+        segment.counted[job] = whole_number(begun_ms);
     if (object.contains("reason")) segment.reason = object.at("reason").get<std::string>();
     if (object.contains("value")) segment.value = object.at("value").get<double>();
     if (object.contains("summary"))

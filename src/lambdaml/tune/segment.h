@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,11 @@ struct Segment {
   std::optional<double> value = {};  ///< of the metric; nullopt unless done
   double cost_usd = 0;               ///< of this segment alone
   double wall_s = 0;                 ///< of this segment alone
+  /// Of cost_usd, what jobs cost whose tuner was killed before it recorded their end: an estimate.
+  double killed_usd = 0;
+  /// The runs of its jobs that are in cost_usd and wall_s although the segment has not ended: by
+  /// job, when the newest of them began (job.json's begun_ms).
+  std::map<std::string, std::uint64_t> counted = {};
   /// done: of its job; never changed. Null before.
   std::shared_ptr<const nlohmann::ordered_json> summary = {};
 

@@ -14,6 +14,15 @@
 
 namespace lambdaml::tune {
 
+std::string id_of_fold(const std::string& job_id, std::int64_t fold) {
+  // Trials have numbers of four digits or, without leading zeros, more.
+  return fmt::format("{}{:03}", job_id, fold);
+}
+
+std::string folder_of_fold(const std::string& folder, std::int64_t fold) {
+  return fmt::format("{}-{}", folder, fold);
+}
+
 SegmentJob::SegmentJob(std::string job_id, Options options, std::int64_t folds, Bell& bell)
     : job_id_(std::move(job_id)), options_(std::move(options)), folds_(folds), bell_(bell) {
   try {
@@ -49,10 +58,13 @@ nlohmann::ordered_json SegmentJob::run_folds() {
     Options options = options_;
     options.set("folds", Option::Value(folds_), "tune");
     options.set("fold", Option::Value(fold), "tune");
-    options.set("output", Option::Value(fmt::format("{}-{}", options_.text("output"), fold)),
-                "tune");
-    // Trials have numbers of four digits or, without leading zeros, more.
-    summaries.push_back(trigger::train_as(fmt::format("{}{:03}", job_id_, fold), options, *this));
+    options.set("output", Option::Value(folder_of_fold(options_.text("output"), fold)), "tune");
+    summaries.push_back(trigger::train_as(id_of_fold(job_id_, fold), options, *this));
+    {
+      const std::lock_guard lock(mutex_);
+      metrics_ = mean_metrics(summaries);
+      has_fold_ = true;
+    }
     earlier_epochs_ += count_at(summaries.back(), "epochs");
     started_s_ = -1;
     earlier_usd_ = earlier_usd_ + number_at(summaries.back(), "cost_usd");
@@ -70,7 +82,7 @@ void SegmentJob::epoch_done(const job::EpochMetrics& metrics) {
   epoch_ = (earlier_epochs_ + metrics.epoch) /
            static_cast<std::uint64_t>(std::max<std::int64_t>(folds_, 1));
   const std::lock_guard lock(mutex_);
-  metrics_ = metrics.values;
+  if (!has_fold_) metrics_ = metrics.values;
 }
 
 void SegmentJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/,

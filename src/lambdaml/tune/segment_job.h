@@ -19,6 +19,10 @@
 
 namespace lambdaml::tune {
 
+/// The names of a fold's job and of its run's folder, by those of the trial.
+std::string id_of_fold(const std::string& job_id, std::int64_t fold);
+std::string folder_of_fold(const std::string& folder, std::int64_t fold);
+
 /// The job of one segment, on its own thread. Destruction ends the job. While that thread runs, all
 /// methods but summary() may be called from any other; the destructor from one, after the others.
 class SegmentJob : private trigger::Observer {
@@ -38,6 +42,8 @@ class SegmentJob : private trigger::Observer {
 
   /// Done so far; of several folds the mean.
   std::uint64_t epoch() const { return epoch_; }
+  /// Of the last epoch; of several folds the means of those that are done, of the first one until
+  /// then.
   std::map<std::string, double> metrics() const;
   double seconds() const { return ended_ ? wall_s_ : clock_.seconds(); }
   /// An upper estimate of what its functions have cost so far: all of them, for the whole time
@@ -73,6 +79,7 @@ class SegmentJob : private trigger::Observer {
   double wall_s_ = 0;
   mutable std::mutex mutex_;
   std::map<std::string, double> metrics_;
+  bool has_fold_ = false;  ///< metrics_ are those of folds that are done
   std::shared_ptr<const nlohmann::ordered_json> summary_;
   std::exception_ptr error_;
   std::thread thread_;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
@@ -24,24 +26,29 @@
 #include "lambdaml/tune/search_data.h"
 #include "lambdaml/tune/segment_job.h"
 #include "lambdaml/tune/strategy.h"
+#include "lambdaml/view/job_view.h"
 
 namespace lambdaml::tune {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using nlohmann::ordered_json;
 using Summary = std::shared_ptr<const ordered_json>;
 
 constexpr const char* kClaim = "tuner/claim";
 constexpr const char* kReleased = "tuner/released";
 constexpr const char* kOrder = "tuner/order";
-/// How many seconds the search took until a tuner ended, or its last segment if it was killed.
+/// seconds_worked().
 constexpr const char* kWall = "tuner/wall_s";
 constexpr const char* kStopOrder = "stop";
 constexpr const char* kBestModel = "best.safetensors";
 constexpr double kTick_s = 0.1;
 /// How long a new tuner waits at most for its predecessor to end its trials.
 constexpr double kHandOver_s = 3;
+/// How often a tuner says how long the search has taken, where a request costs nothing, and where
+/// it does.
+constexpr double kWallPause_s = 5, kDearWallPause_s = 60;
 /// How often a segment may use all of a tuner's time without completing an epoch.
 constexpr std::uint64_t kMostStalls = 3;
 
@@ -73,6 +80,13 @@ void require_order(storage::Storage& store, const std::string& chain) {
   throw control::Superseded("another tuner was asked to continue the search");
 }
 
+std::string id_of_trial(const Search& search, const Segment& segment) {
+  return fmt::format("{}-{:04}", search.id, segment.trial);
+}
+std::string folder_of_segment(const Segment& segment) {
+  return fmt::format("{:04}-{}", segment.trial, segment.epochs);
+}
+
 class Tuner {
  public:
   Tuner(Records& records, fs::path runs, std::string chain, const TunerLimits& limits,
@@ -96,8 +110,8 @@ class Tuner {
   SearchResult run() {
     try {
       take_over();
-      if (const std::optional<Buffer> earlier = records_.store().load(kWall))
-        earlier_s_ = std::max(0.0, to_real(earlier->text()).value_or(0));
+      earlier_s_ = seconds_worked(records_);
+      count_what_was_killed();
       const SearchResult result = search();
       release(result.end == TunerEnd::paused ? handed_over(claim_.token()) : claim_.token());
       return result;
@@ -161,7 +175,77 @@ class Tuner {
 
   /// Of all tuners of the search.
   double wall_s() const { return earlier_s_ + clock_.seconds(); }
-  void keep_wall() { records_.store().save(kWall, as_bytes(fmt::format("{:.3f}", wall_s()))); }
+  void keep_wall() {
+    since_wall_ = Stopwatch();
+    records_.store().save(kWall, as_bytes(fmt::format("{:.3f}", wall_s())));
+  }
+
+  /// Adds to segments what their jobs cost and how long they ran whose end an earlier tuner did not
+  /// record, because it was killed: until their last sign of life, without requests.
+  void count_what_was_killed() {
+    double usd = 0, seconds = 0;
+    std::size_t jobs = 0;
+    for (std::size_t index = 0; index < restored_; ++index) {
+      Segment& segment = segments_[index];
+      if (segment.has_ended()) continue;
+      // A segment whose job has ended is not repeated: note_done() adds what it cost.
+      if (search_.settings.integer("folds") == 0 && summary_left_by(segment)) continue;
+      bool has_more = false;
+      for (const JobOfSegment& job : jobs_of(search_, segment)) {
+        const json left = status_left_by(job);
+        const std::uint64_t begun_ms = count_at(left, "begun_ms");
+        const std::string state = text_at(left, "state");
+        // Of one that was stopped in order, or failed, the tuner recorded the end.
+        if (begun_ms == 0 || state == "stopped" || state == "failed") continue;
+        if (std::exchange(segment.counted[job.id], begun_ms) == begun_ms) continue;
+        const json summary = left.value("summary", json::object());
+        const bool is_whole = !summary.empty();
+        const double cost =
+            is_whole ? number_at(summary, "cost_usd") : number_at(left, "cost_so_far_usd");
+        const double ran_s = is_whole ? number_at(summary, "wall_s") : number_at(left, "elapsed_s");
+        has_more = true;
+        if (!std::isfinite(cost) || !std::isfinite(ran_s)) continue;
+        segment.cost_usd += cost;
+        segment.wall_s += ran_s;
+        if (is_whole) continue;
+        if (search_.settings.integer("folds") == 0)
+          segment.epoch = std::max(segment.epoch, count_at(left, "metrics_epoch"));
+        segment.killed_usd += cost;
+        usd += cost;
+        seconds += ran_s;
+        ++jobs;
+      }
+      if (has_more) records_.save(index, segment);
+    }
+    if (jobs > 0)
+      log::warning(
+          "an earlier tuner was killed, or lost, with {} {} of trials: about ${:.2g} are counted "
+          "for "
+          "{} until the last sign of life, without requests",
+          jobs, jobs == 1 ? "job" : "jobs", usd, human_seconds(seconds));
+  }
+
+  /// What is known of a job that nobody runs any more, an object; empty if it has not begun. The
+  /// newest epoch is known exactly where its run's folder is.
+  json status_left_by(const JobOfSegment& job) const {
+    for (const std::string& place :
+         {(runs_ / job.folder).string(), records_.trials_uri() + "/" + job.id})
+      try {
+        json status(view::JobView::open(place).status_of_abandoned());
+        if (status.contains("begun_ms")) return status;
+      } catch (const Error&) {
+        // It is not there.
+      }
+    return json::object();
+  }
+
+  /// After an error, its jobs are in the segment's dollars and time.
+  void mark_counted(Segment& segment) {
+    if (search_.settings.integer("folds") == 0) return;  // its only job has its end recorded
+    for (const JobOfSegment& job : jobs_of(search_, segment))
+      if (const std::uint64_t begun_ms = count_at(status_left_by(job), "begun_ms"))
+        segment.counted[job.id] = begun_ms;
+  }
 
   /// With what trials have left behind.
   std::string join_left(const std::string& message) const {
@@ -197,7 +281,10 @@ class Tuner {
     require_order(records_.store(), chain_);
   }
   void require_own_now_and_then() {
-    if (since_check_.seconds() >= 0.5) require_own();
+    if (since_check_.seconds() < 0.5) return;
+    require_own();
+    const bool is_dear = records_.store().capabilities().polling_is_expensive;
+    if (since_wall_.seconds() >= (is_dear ? kDearWallPause_s : kWallPause_s)) keep_wall();
   }
 
   /// Starts the next segments; returns false if there are no more.
@@ -216,13 +303,9 @@ class Tuner {
     return true;
   }
 
-  std::string job_id_of(const Segment& segment) const {
-    return fmt::format("{}-{:04}", search_.id, segment.trial);
-  }
-
   void start(std::size_t index) {
     Segment& segment = segments_[index];
-    const std::string job_id = job_id_of(segment);
+    const std::string job_id = id_of_trial(search_, segment);
     if (index < restored_)
       if (const Summary summary = summary_left_by(segment)) return note_done(index, summary);
     try {
@@ -235,10 +318,10 @@ class Tuner {
       };
       set("stop_after", static_cast<std::int64_t>(segment.epochs));
       set("checkpoint", records_.trials_uri());
-      const fs::path folder = runs_ / fmt::format("{:04}-{}", segment.trial, segment.epochs);
       std::error_code ignored;
-      fs::remove_all(folder, ignored);
-      set("output", folder.string());
+      for (const JobOfSegment& job : jobs_of(search_, segment))
+        fs::remove_all(runs_ / job.folder, ignored);
+      set("output", (runs_ / folder_of_segment(segment)).string());
       running_.emplace(index, std::make_unique<SegmentJob>(
                                   job_id, options, search_.settings.integer("folds"), bell_));
     } catch (const Error& error) {
@@ -250,7 +333,7 @@ class Tuner {
   /// For a segment whose end the previous tuner did not record; null if it did not end.
   Summary summary_left_by(const Segment& segment) {
     const std::optional<Buffer> text =
-        records_.store().load("trials/" + job_id_of(segment) + "/summary.json");
+        records_.store().load("trials/" + id_of_trial(search_, segment) + "/summary.json");
     if (!text) return {};
     const auto summary = std::make_shared<const ordered_json>(parse_ordered_json(text->text()));
     if (!summary->is_object() || count_at(*summary, "epochs") != segment.epochs) return {};
@@ -283,6 +366,7 @@ class Tuner {
       if (const auto* left = dynamic_cast<const control::LeftBehind*>(&error))
         left_.push_back(fmt::format("trial {}: {}", segment.trial, left->what_is_left()));
       segment.cost_usd += job.cost_so_far();
+      mark_counted(segment);
       if (job.was_stopped() || interrupted()) return note_interruption(index, job);
       segment.epoch = std::max(segment.epoch, job.epoch());
       note_failure(index, error.what());
@@ -459,7 +543,7 @@ class Tuner {
   Bell bell_;
   const Stopwatch clock_;
   double earlier_s_ = 0;  ///< of earlier tuners
-  Stopwatch since_check_;
+  Stopwatch since_check_, since_wall_;
   bool goal_reached_ = false;
   std::optional<double> epochs_before_;
   std::vector<std::string> left_;                               ///< by trials, in words
@@ -490,15 +574,32 @@ void begin(Search& search, Records& records) {
   job::resolve(first);
   first.set("checkpoint", Option::Value(records.trials_uri()), "checkpoint");
   trigger::require_reach(first);
+  storage::require_atomic_create(records.store(), "a search");
   // Reports errors of the channel now and once, not for each trial.
   const Uri channel = Uri::parse(first.text("channel"));
   storage::open_plain(channel);
   storage::require_own_place(channel);
   SearchData(search, records).set_places_in(first);
   throw_if_interrupted();
+  search.begun_ms = static_cast<std::uint64_t>(epoch_ms());
   // Once: a retry of this, whose predecessor ended before the record was written, keeps a stop.
   records.store().create(kOrder, as_bytes(search.id));
   records.begin(search);
+}
+
+double seconds_worked(Records& records) {
+  const std::optional<Buffer> text = records.store().load(kWall);
+  return text ? std::max(0.0, to_real(text->text()).value_or(0)) : 0;
+}
+
+std::vector<JobOfSegment> jobs_of(const Search& search, const Segment& segment) {
+  const std::string id = id_of_trial(search, segment), folder = folder_of_segment(segment);
+  const std::int64_t folds = search.settings.integer("folds");
+  if (folds == 0) return {{id, folder}};
+  std::vector<JobOfSegment> out;
+  for (std::int64_t fold = 0; fold < folds; ++fold)
+    out.push_back({id_of_fold(id, fold), folder_of_fold(folder, fold)});
+  return out;
 }
 
 void order_to_run(Records& records, const std::string& chain) {

@@ -52,6 +52,17 @@ void begin(Search& search, Records& records);
 /// earlier stop is over. One request.
 void order_to_run(Records& records, const std::string& chain);
 
+/// How many seconds the search's tuners have worked on it, one that was killed until some seconds
+/// before that; 0 if none has yet. One request.
+double seconds_worked(Records& records);
+
+/// The jobs of a segment and the names of their run folders: one, or one for each fold.
+struct JobOfSegment {
+  std::string id;
+  std::string folder;
+};
+std::vector<JobOfSegment> jobs_of(const Search& search, const Segment& segment);
+
 /// How the tuner ended.
 enum class TunerEnd {
   finished,  ///< the search is over

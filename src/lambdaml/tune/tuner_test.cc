@@ -219,6 +219,87 @@ TEST_F(OrdersOfASearch, ItsTimeIsThatOfAllTunersAndNoneIsLeftAtItsEnd) {
   EXPECT_NEAR(to_real(records.store().load("tuner/wall_s")->text()).value_or(0), wall_s, 1);
 }
 
+TEST_F(OrdersOfASearch, WhatAKilledTunerSpentIsCountedOnce) {
+  const Scratch scratch("lambdaml-killed-");
+  const std::filesystem::path data = data_in(scratch.path());
+  Search search;
+  read_search_text("data: " + data.string() +
+                       "\nworkers: 1\nepochs: 50\ntune:\n  strategy: random\n  trials: 2\n  "
+                       "folds: 2\n  space:\n    lr: {uniform: [0.1, 1]}\n",
+                   "job.yaml", search);
+  search.id = "20261129-101500-3f9c01d2a47b";
+  Records records("file://" + (scratch.path() / "records").string());
+  begin(search, records);
+  EXPECT_GT(records.search()->begun_ms, 0U);
+  // Of trial 0 one fold was done, the other had done an epoch of 60 s.
+  records.save(0, {.trial = 0, .epochs = 50});
+  const std::string job = "trials/" + search.id + "-0000";
+  const json record{{"workers", 1},        {"channel", "file://" + scratch.path().string()},
+                    {"memory_mb", 1769},   {"platform", "local"},
+                    {"begun_ms", 1000000}, {"epochs_done", 0}};
+  for (const char* fold : {"000", "001"})
+    records.store().save(job + fold + "/job.json", as_bytes(record.dump()));
+  records.store().save(job + "000/summary.json",
+                       as_bytes(R"({"model":"lr","epochs":50,"cost_usd":0.25,"wall_s":4})"));
+  records.store().save(job + "001/metrics.jsonl", as_bytes("{\"epoch\":1,\"compute_s\":60}\n"));
+  for (int tuner = 0; tuner < 2; ++tuner) {
+    Last last;
+    // Its budget is used up by that.
+    const SearchResult result =
+        run(records, scratch.path() / "trials", search.id, {.budget = 0.2}, last);
+    EXPECT_EQ(result.end, TunerEnd::limit);
+    const json summary(*result.summary);
+    const double killed = number_at(summary, "search_killed_usd");
+    EXPECT_NEAR(killed, 60 * 1769 / 1024.0 * 1.66667e-5, 0.2 * killed) << "a minute of a function";
+    EXPECT_DOUBLE_EQ(number_at(summary, "search_cost_usd"), 0.25 + killed);
+    EXPECT_DOUBLE_EQ(number_at(summary["trials"][0], "wall_s"), 64);
+    order_to_run(records, search.id);
+  }
+}
+
+/// Whose server ignores the condition of a write.
+class Careless : public storage::Wrapper {
+ public:
+  using Wrapper::Wrapper;
+  storage::Capabilities capabilities() const override {
+    storage::Capabilities out = Wrapper::capabilities();
+    out.create_varies = true;
+    return out;
+  }
+  bool create(std::string_view key, Bytes value) override {
+    save(key, value);
+    return true;
+  }
+};
+const AddedPlugin<storage::Registry> careless([](storage::Registry& registry) {
+  registry.add({.name = "careless",
+                .help = "a store that ignores the condition of a write",
+                .open =
+                    [](Uri uri, const Options&, const std::shared_ptr<Patience>&) {
+                      uri.scheme = "memory";
+                      return std::make_shared<Careless>(storage::open(uri.text()));
+                    },
+                .default_uri = [] { return Uri::parse("careless://x"); }});
+});
+
+TEST_F(OrdersOfASearch, DoesNotBeginWhereTheConditionOfAWriteIsIgnored) {
+  const Scratch scratch("lambdaml-careless-");
+  Search search;
+  read_search_text("data: " + data_in(scratch.path()).string() +
+                       "\nworkers: 1\ntune:\n  space:\n    lr: {uniform: [0.1, 1]}\n",
+                   "job.yaml", search);
+  search.id = "tune-3";
+  Records records("careless://" + unique_id());
+  try {
+    begin(search, records);
+    FAIL() << "it began";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_THAT(error.what(), testing::HasSubstr("a search needs conditional writes"));
+  }
+  EXPECT_FALSE(records.search());
+}
+
 TEST_F(OrdersOfASearch, ATunerThatHasEndedCannotBeStopped) {
   save("tuner/claim", "first");
   save("tuner/released", "first");

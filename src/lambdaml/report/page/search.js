@@ -39,17 +39,28 @@ function searchTiles(item) {
     best ? tile("best " + format.words(s.metric), format.metric(valueOf(item, best), info), `trial ${best.trial}`) : null,
     tile("trials", format.number(item.trials.length), ["done", "stopped", "failed", "running"].filter((state) => s["trials_" + state]).map((state) => `${s["trials_" + state]} ${state}`).join(", ")),
     s.search_epochs !== undefined ? tile("epochs", format.number(s.search_epochs), "of all trials") : null,
-    s.search_wall_s ? tile("time", format.seconds(s.search_wall_s)) : null,
+    s.search_wall_s ? tile("time", format.seconds(s.search_wall_s), s.cost_so_far_usd !== undefined ? "so far" : "") : null,
     s.left_s !== undefined ? tile("time left", format.seconds(s.left_s), "an estimate") : null,
     s.cost_so_far_usd !== undefined ? tile("cost so far", format.dollars(s.cost_so_far_usd),
         s.cost_usd_at_end !== undefined ? `${format.dollars(s.cost_usd_at_end)} at the end, an estimate` : "an estimate")
         : s.search_cost_usd !== undefined ? tile("cost", format.dollars(s.search_cost_usd), "of all trials") : null,
+    s.search_killed_usd ? tile("cost of killed jobs", format.dollars(s.search_killed_usd), "within the cost, an estimate") : null,
   ]);
 }
 
 function parameterNames(item) {
   if (item.space && item.space.length) return item.space.map((p) => p.name);
   return [...new Set(item.trials.flatMap((trial) => Object.keys(trial.options || {})))];
+}
+
+// Of a search with cross-validation: each fold's value of the metric, as they come.
+function foldColumn(item, infos) {
+  const folds = Number(((item.settings || []).find((option) => option.name === "folds") || {}).value) || 0;
+  if (!item.trials.some((trial) => (trial.fold_values || []).length)) return [];
+  const info = infos[item.summary.metric];
+  return [{name: "folds", of: (t) => (t.fold_values || []).length, text: true,
+           show_trial: (t) => (t.fold_values || []).map((v) => format.metric(v, info)).join(", ") +
+               ((t.fold_values || []).length < folds && t.state === "running" ? ` (${(t.fold_values || []).length} of ${folds})` : "")}];
 }
 
 function trialTable(item, rows_of) {
@@ -61,6 +72,7 @@ function trialTable(item, rows_of) {
     ...names.map((name) => ({name, of: (t) => (t.options || {})[name], text: item.trials.some((t) => typeof (t.options || {})[name] === "string")})),
     {name: "epochs", of: (t) => t.epochs},
     ...metrics.map((name) => ({name: format.words(name), key: name, of: (t) => t[name], show: (v) => format.metric(v, infos[name])})),
+    ...foldColumn(item, infos),
     {name: "dollars", of: (t) => t.cost_usd, show: (v) => format.dollars(v)}, {name: "time", of: (t) => t.wall_s, show: (v) => format.seconds(v)},
   ];
   if (item.trials.some((t) => t.reason)) columns.push({name: "reason", of: (t) => t.reason || "", text: true});
@@ -89,7 +101,7 @@ function trialTable(item, rows_of) {
     if (rows_of.has(trial)) return rows_of.get(trial);
     const row = make("tr", {class: trial === best ? "best" : null}, columns.map((column, k) => {
       const v = column.of(trial);
-      const text = v === undefined || v === null ? "–" : column.show ? column.show(v) : typeof v === "number" ? format.number(v) : own(v);
+      const text = column.show_trial ? column.show_trial(trial) : v === undefined || v === null ? "–" : column.show ? column.show(v) : typeof v === "number" ? format.number(v) : own(v);
       return make(k === 0 ? "th" : "td", {scope: k === 0 ? "row" : null, class: column.text ? "text" : null}, k === 0 ? String(v) + (trial === best ? " ★" : "") : text);
     }));
     rows_of.set(trial, row);
@@ -151,7 +163,12 @@ function trialCurves(item) {
     const data = Array.from({length: shades + 1}, () => []);
     for (const trial of with_curves) {
       const to = data[trial === best ? shades : Math.min(shades - 1, Math.floor(rank(trial) * shades))];
-      points(of(trial.curves), trial.curves.columns[name]).forEach((point) => to.push({...point, trial: trial.trial}));
+      let epoch = 0;
+      points(of(trial.curves), trial.curves.columns[name]).forEach((point, i) => {
+        if (trial.curves.epoch[i] <= epoch) to.push({x: NaN, y: NaN});  // another fold
+        epoch = trial.curves.epoch[i];
+        to.push({...point, trial: trial.trial});
+      });
       to.push({x: NaN, y: NaN});
     }
     const alpha = with_curves.length > 100 ? 40 : 70;
