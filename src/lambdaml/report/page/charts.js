@@ -43,7 +43,7 @@ const axes = {
     return {
       title: {display: true, text: title, color: theme.colour("soft")},
       grid: {color: theme.colour("grid"), borderColor: theme.colour("line")},
-      ticks: {color: theme.colour("soft"), maxTicksLimit: 7, callback: format_tick || undefined, maxRotation: 0},
+      ticks: {color: theme.colour("soft"), maxTicksLimit: 7, callback: format_tick || undefined, maxRotation: 0, includeBounds: false},
       ...more,
     };
   },

@@ -116,13 +116,15 @@ class Parallel {
       context.font = "11px " + Chart.defaults.font.family;
       context.textBaseline = "middle";
       context.textAlign = i === this.axes.length - 1 ? "left" : "right";
+      const is_last = i === this.axes.length - 1;
       for (const [share, text] of axis.ticks) {
-        const at = x + (i === this.axes.length - 1 ? 8 : -8);
-        context.lineWidth = 3;
-        context.strokeStyle = theme.colour("card");
-        context.strokeText(text, at, this.y(share));
+        const at = x + (is_last ? 8 : -8), y = this.y(share);
+        // Lines pass below the labels.
+        const width = context.measureText(text).width;
+        context.fillStyle = theme.colour("card");
+        context.fillRect(is_last ? at - 3 : at - width - 3, y - 8, width + 6, 16);
         context.fillStyle = theme.colour("soft");
-        context.fillText(text, at, this.y(share));
+        context.fillText(text, at, y);
       }
     });
   }
