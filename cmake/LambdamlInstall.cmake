@@ -81,11 +81,43 @@ install(FILES ${pages}/completions/zsh RENAME _lambdaml
 install(FILES ${pages}/completions/fish RENAME lambdaml.fish
   DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT programs)
 
-# What distributions expect of each package.
+# The documentation, with the examples that it shows: as in the source tree, so that its links lead there too.
+set(doc_dir ${CMAKE_INSTALL_DATADIR}/doc)
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CONTRIBUTING.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
+  ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${doc_dir}/lambdaml COMPONENT programs)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs ${PROJECT_SOURCE_DIR}/examples ${PROJECT_SOURCE_DIR}/deploy
+  DESTINATION ${doc_dir}/lambdaml COMPONENT programs
+  PATTERN "session.sh" EXCLUDE PATTERN "__pycache__" EXCLUDE PATTERN "build" EXCLUDE PATTERN ".*" EXCLUDE)
+# The licences of what is compiled into the programs: libraries of headers alone, and the charts of reports.
+foreach(package IN ITEMS libboost-dev libcli11-dev libfast-float-dev libjs-chart.js nlohmann-json3-dev)
+  if(EXISTS /usr/share/doc/${package}/copyright)
+    file(REAL_PATH /usr/share/doc/${package}/copyright text)
+    install(FILES ${text} RENAME ${package} DESTINATION ${doc_dir}/lambdaml/licences COMPONENT programs)
+  endif()
+endforeach()
+
+# What distributions expect of each package: the licence and two changelogs.
+find_program(GZIP gzip REQUIRED)
+set(changes ${PROJECT_BINARY_DIR}/share/changes)
+string(TIMESTAMP moment "%a, %d %b %Y %H:%M:%S +0000" UTC)
+set(zipped COMMAND ${GZIP} -9n < ${PROJECT_SOURCE_DIR}/CHANGELOG.md > ${changes}/changelog.gz)
 foreach(component IN ITEMS programs=lambdaml torch=lambdaml-torch development=liblambdaml-dev)
   string(REPLACE "=" ";" component ${component})
   list(GET component 0 name)
   list(GET component 1 package)
-  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package}
-    COMPONENT ${name})
+  file(CONFIGURE OUTPUT ${changes}/${package} CONTENT "${package} (${PROJECT_VERSION}-1) unstable; urgency=medium
+
+  * Packaged by CPack from the sources of this version; changelog.gz says what
+    has changed in them.
+
+ -- The LambdaML developers <lambdaml@localhost>  ${moment}
+")
+  list(APPEND zipped COMMAND ${GZIP} -9n < ${changes}/${package} > ${changes}/${package}.gz)
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${doc_dir}/${package} COMPONENT ${name})
+  install(FILES ${changes}/changelog.gz DESTINATION ${doc_dir}/${package} COMPONENT ${name})
+  install(FILES ${changes}/${package}.gz RENAME changelog.Debian.gz DESTINATION ${doc_dir}/${package} COMPONENT ${name})
 endforeach()
+add_custom_command(OUTPUT ${changes}/stamp ${zipped} COMMAND ${CMAKE_COMMAND} -E touch ${changes}/stamp
+  DEPENDS ${PROJECT_SOURCE_DIR}/CHANGELOG.md COMMENT "Compressing changelogs" VERBATIM)
+add_custom_target(lambdaml_changes ${all} DEPENDS ${changes}/stamp)
+add_dependencies(lambdaml_pages lambdaml_changes)

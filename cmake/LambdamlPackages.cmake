@@ -20,7 +20,7 @@ set(CPACK_DEBIAN_PROGRAMS_PACKAGE_NAME lambdaml)
 set(CPACK_COMPONENT_PROGRAMS_DESCRIPTION "machine-learning training on serverless functions
  LambdaML partitions data, starts functions on AWS Lambda or processes on this machine, and trains a
  model with them; they meet in S3, DynamoDB, Redis, Memcached, a parameter server or shared memory.
- This package has the command, its worker, man pages and completions.")
+ This package has the command, its worker, the documentation, man pages and completions.")
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SHLIBDEPS ON)
 
 set(CPACK_DEBIAN_TORCH_PACKAGE_NAME lambdaml-torch)

@@ -1,10 +1,14 @@
-"""Every relative link of the documentation leads to a file, and its anchor to a heading. As: links.py SOURCE"""
+"""Every relative link of the documentation leads to a file, and its anchor to a heading. As: links.py SOURCE [LEFT-OUT…]
+
+SOURCE may be an installed copy, without the folders LEFT-OUT of the source tree.
+"""
 
 import pathlib
 import re
 import sys
 
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
+LEFT_OUT = tuple(SOURCE / name for name in sys.argv[2:])
 
 
 def slug(heading):
@@ -30,6 +34,8 @@ for page in pages:
         links += 1
         path, _, anchor = target.partition("#")
         file = (page.parent / path) if path else page
+        if any(file.resolve().is_relative_to(folder) for folder in LEFT_OUT):
+            continue
         if not file.exists():
             wrong.append(f"{page.relative_to(SOURCE)}: {target}: there is no such file")
         elif anchor and file.suffix == ".md" and anchor not in anchors(file):

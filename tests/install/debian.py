@@ -3,6 +3,7 @@
 Needs root, for chroot(2). Everything happens below WORK, which is emptied first.
 """
 
+import gzip
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import bare_tree
 from bare_tree import run
 
 BUILD, WORK = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 TREE = WORK / "tree"
 PACKAGES = WORK / "packages"
 
@@ -59,6 +61,17 @@ class Packages(unittest.TestCase):
         listed = inside("dpkg -L lambdaml").split()
         self.assertIn("/usr/share/man/man1/lambdaml-train.1.gz", [
             line if line.endswith(".gz") else line + ".gz" for line in listed])
+
+        # The documentation lies there as in the source tree, and its links lead to files.
+        doc = TREE / "usr/share/doc/lambdaml"
+        for path in ("README.md", "CHANGELOG.md", "LICENSE", "changelog.gz", "changelog.Debian.gz", "docs/README.md",
+                     "docs/how-to/report.md", "docs/pictures/report.png", "examples/cpp/train/main.cc",
+                     "licences/libjs-chart.js", "licences/nlohmann-json3-dev"):
+            self.assertTrue((doc / path).is_file(), path)
+        self.assertIn(b"lambdaml (", gzip.decompress((doc / "changelog.Debian.gz").read_bytes()))
+        self.assertEqual(gzip.decompress((doc / "changelog.gz").read_bytes()), (doc / "CHANGELOG.md").read_bytes())
+        links = run(sys.executable, "-B", SOURCE / "tests/docs/links.py", doc, "src", "tests")
+        self.assertRegex(links, r"[0-9]{2,} pages")
 
         # A user without rights trains, predicts, and makes the package of a function.
         out = inside("""
