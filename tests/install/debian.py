@@ -70,7 +70,7 @@ class Packages(unittest.TestCase):
             self.assertTrue((doc / path).is_file(), path)
         self.assertIn(b"lambdaml (", gzip.decompress((doc / "changelog.Debian.gz").read_bytes()))
         self.assertEqual(gzip.decompress((doc / "changelog.gz").read_bytes()), (doc / "CHANGELOG.md").read_bytes())
-        links = run(sys.executable, "-B", SOURCE / "tests/docs/links.py", doc, "src", "tests")
+        links = run(sys.executable, "-B", SOURCE / "tests/docs/links.py", doc, "src", "tests", "packages")
         self.assertRegex(links, r"[0-9]{2,} pages")
 
         # A user without rights trains, predicts, and makes the package of a function.
