@@ -83,18 +83,19 @@ void OptionFlags::add_set(CLI::App& command) {
       ->allow_extra_args(false);
 }
 
+bool is_word_of_a_flag(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return std::ranges::find(kWords, text) != std::end(kWords);
+}
+
 void OptionFlags::require_no_value(const std::string& job_file) const {
-  std::string word = job_file;
-  std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
   std::error_code ignored;
-  if (std::ranges::find(kWords, word) == std::end(kWords) ||
-      std::filesystem::exists(job_file, ignored))
-    return;
+  if (!is_word_of_a_flag(job_file) || std::filesystem::exists(job_file, ignored)) return;
   for (const auto& [name, flag] : flags_)
     if (std::holds_alternative<bool>(declared_.find(name)->default_value) && flag->count() > 0)
       fail(Code::invalid_argument,
            "'{}' is no job file: a value of {} follows after =, as in {}={}", job_file,
-           flag_of(name), flag_of(name), word);
+           flag_of(name), flag_of(name), job_file);
 }
 
 Options OptionFlags::read() const {

@@ -43,6 +43,9 @@ class OptionFlags {
   std::map<std::string, CLI::Option*> flags_;
 };
 
+/// Whether the text is what may be typed for an option that is on or off: true, no, OFF …
+bool is_word_of_a_flag(std::string text);
+
 /// Adds `--format` (stored in `format`) and a flag for each option of a format, for the commands
 /// that read data. Returns a function that reads the options.
 std::shared_ptr<OptionFlags> add_format_flags(CLI::App& command, std::string& format);

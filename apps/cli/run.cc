@@ -9,6 +9,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/help.h"
+#include "apps/cli/option_flags.h"
 #include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
@@ -78,7 +79,11 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
     for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; }))
       known.push_back(sub->get_name());
     if (known.empty())
-      return fmt::format("'{}' is one argument too many{}", without_secrets(wanted), hint);
+      return fmt::format("'{}' is one argument too many{}{}", without_secrets(wanted),
+                         is_word_of_a_flag(wanted)
+                             ? "; the value of an option that is on or off follows after ="
+                             : "",
+                         hint);
     return fmt::format("unknown command '{}'{}{}", without_secrets(wanted),
                        did_you_mean(wanted, known), hint);
   }

@@ -411,6 +411,19 @@ TEST_F(BadFiles, UsageErrorsAreTwo) {
   EXPECT_EQ(lambdaml({"storage", "get", "file://" + folder().string(), "../etc/passwd"}).exit_code,
             2);
   EXPECT_EQ(lambdaml({"bench", "comm", "--sync-mode", "none"}).exit_code, 2);
+  write("job.yaml", "data: x\n");
+  for (const auto& [arguments, said] :
+       {std::pair(std::vector<std::string>{"train", "--shuffle", "False"},
+                  "'False' is no job file: a value of --shuffle follows after =, as in "
+                  "--shuffle=False\n"),
+        std::pair(std::vector<std::string>{"tune", "job.yaml", "--shuffle", "no"},
+                  "'no' is one argument too many; the value of an option that is on or off follows "
+                  "after =")}) {
+    const Result flag = lambdaml(arguments);
+    EXPECT_EQ(flag.exit_code, 2);
+    EXPECT_NE(flag.err.find(said), std::string::npos) << flag.err;
+  }
+  EXPECT_EQ(lambdaml({"train", "job.yaml", "--shuffle=False", "--data", "nowhere"}).exit_code, 2);
   EXPECT_EQ(lambdaml({"--help"}).exit_code, 0);
   EXPECT_EQ(lambdaml({"train", "--help"}).exit_code, 0);
 }
