@@ -253,8 +253,8 @@ class WatchedSearch : public Watched {
     row["state"] = state;
     for (const char* name :
          {"strategy", "metric", "model", "optim", "workers", "best_trial", "trials_done",
-          "trials_stopped", "trials_failed", "trials_running", "search_epochs", "search_wall_s",
-          "left_s", "cost_so_far_usd", "cost_usd_at_end"})
+          "trials_stopped", "trials_failed", "begun_ms", "trials_running", "search_epochs",
+          "search_wall_s", "left_s", "cost_so_far_usd", "cost_usd_at_end"})
       if (summary.contains(name)) row[name] = summary[name];
     if (state == "done" && summary.contains("search_cost_usd"))
       row["cost_usd"] = summary["search_cost_usd"];

@@ -195,6 +195,10 @@ class RunPart {
     out["seconds"] = seconds;
     out["usd"] = dollars;
     if (running && !dollars.empty()) item_["cost_so_far_usd"] = dollars.back();
+    // It knows the newest sign of life.
+    if (const json status(item_.value("status", ordered_json::object()));
+        summary_.empty() && status.contains("cost_so_far_usd"))
+      item_["cost_so_far_usd"] = status["cost_so_far_usd"];
     item_["curves"] = std::move(out);
   }
 

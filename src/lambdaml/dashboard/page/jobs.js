@@ -8,7 +8,7 @@ const jobs = {
   filter: "",
   most: 300,
 
-  columns: ["state", "name", "what", "progress", "metric", "time left", "cost"],
+  columns: ["state", "name", "what", "progress", "metric", "time", "time left", "cost", "begun"],
 
   order(a, b) {
     const rank = (row) => row.state === "running" ? 0 : 1;
@@ -66,6 +66,7 @@ const jobs = {
   cells(row) {
     const metric = jobs.metricOf(row);
     const cost = row.cost_usd ?? row.cost_so_far_usd;
+    const time = row.wall_s ?? row.search_wall_s ?? row.elapsed_s;
     const state = row.resuming ? "resuming" : row.stopping && row.state === "running" ? "stopping" : row.state;
     return [
       [pill(state)],
@@ -73,8 +74,10 @@ const jobs = {
       [row.kind === "search" ? `search, ${row.strategy || ""}` : [row.model, row.optim].filter(Boolean).join(" by ") || "–"],
       jobs.progress(row),
       metric ? [`${format.words(metric)} ${format.number(row.metrics[metric])}`, jobs.spark(row.id)] : ["–"],
+      [time ? format.seconds(time) : "–"],
       [(row.state === "running" || row.state === "not ended") && row.left_s !== undefined ? format.seconds(row.left_s) : "–"],
       [cost === undefined ? "–" : format.dollars(cost) + (row.cost_usd === undefined ? " so far" : "")],
+      [row.begun_ms ? minuteOf(row.begun_ms) : "–"],
     ];
   },
 

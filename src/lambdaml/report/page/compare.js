@@ -26,7 +26,8 @@ function compareSections(items) {
     const values = runs.map(of);
     if (values.every((v) => v === undefined || v === null)) return;
     let best = -1;
-    if (lower_is_better !== null && differs(values))
+    const is_among_several = values.filter((v) => typeof v === "number").length > 1;
+    if (lower_is_better !== null && differs(values) && is_among_several)
       values.forEach((v, i) => { if (typeof v === "number" && (best < 0 || (lower_is_better ? v < values[best] : v > values[best]))) best = i; });
     results.push({name, values, best, shown: (v) => v === undefined || v === null ? "–" : shown(v)});
   };

@@ -21,8 +21,9 @@ const format = {
     if (s < 1e-3) return (1e6 * s).toFixed(s < 1e-5 ? 1 : 0) + " µs";
     if (s < 1) return (1e3 * s).toPrecision(3) + " ms";
     if (s < 120) return s.toPrecision(3) + " s";
-    if (s < 7200) return Math.floor(s / 60) + " min " + Math.round(s % 60) + " s";
-    return Math.floor(s / 3600) + " h " + Math.round((s % 3600) / 60) + " min";
+    const all = Math.round(s), minutes = Math.round(s / 60);
+    if (s < 7200) return Math.floor(all / 60) + " min " + all % 60 + " s";
+    return Math.floor(minutes / 60) + " h " + minutes % 60 + " min";
   },
   // Short, for axes.
   tick(s) {
@@ -61,6 +62,12 @@ function make(tag, attributes = {}, ...children) {
 }
 
 // A text of the user's, which may be written from right to left.
+// A moment in milliseconds since 1970, to the minute, in the reader's zone.
+function minuteOf(ms) {
+  const at = new Date(ms), two = (n) => String(n).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
 function own(text) { return make("bdi", {}, String(text)); }
 
 // A group of buttons of which one is pressed.

@@ -32,7 +32,9 @@ class Parallel {
     const at = (v) => typeof v !== "number" || !Number.isFinite(v) ? NaN : high === low ? .5 : (to(v) - to(low)) / (to(high) - to(low));
     const back = (share) => log ? low * (high / low) ** share : low + (high - low) * share;
     const shares = high === low ? [.5] : [0, .25, .5, .75, 1];
-    return {...axis, at, ticks: numbers.length ? shares.map((share) => [share, format.number(back(share), 3)]) : []};
+    const beyond = axis.beyond || [];
+    const sign = (share) => share === 0 && beyond[0] ? "≤ " : share === 1 && beyond[1] ? "≥ " : "";
+    return {...axis, at, ticks: numbers.length ? shares.map((share) => [share, sign(share) + format.number(back(share), 3)]) : []};
   }
 
   size() {
@@ -93,7 +95,10 @@ class Parallel {
   }
 
   drawAxes(context) {
-    context.font = "12px " + Chart.defaults.font.family;
+    context.font = "600 12px " + Chart.defaults.font.family;
+    // Names that would touch stand in two rows.
+    const widths = this.axes.map((axis) => context.measureText(axis.name).width);
+    const are_close = widths.some((width, i) => i > 0 && (width + widths[i - 1]) / 2 + 6 > this.x(i) - this.x(i - 1));
     this.axes.forEach((axis, i) => {
       const x = this.x(i);
       context.strokeStyle = theme.colour("soft");
@@ -112,7 +117,7 @@ class Parallel {
       context.textBaseline = "bottom";
       context.fillStyle = theme.colour("text");
       context.font = "600 12px " + Chart.defaults.font.family;
-      context.fillText(axis.name, x, this.y(1) - 12);
+      context.fillText(axis.name, x, this.y(1) - (are_close && i % 2 ? 27 : 12));
       context.font = "11px " + Chart.defaults.font.family;
       context.textBaseline = "middle";
       context.textAlign = i === this.axes.length - 1 ? "left" : "right";
@@ -173,8 +178,9 @@ class Parallel {
       this.choose(trial);
       this.tip.hidden = trial < 0;
       if (trial < 0) return;
+      const valueOn = (axis) => (axis.exact || axis.values)[trial];
       this.tip.textContent = `trial ${this.names ? this.names[trial] : trial}\n` + this.axes.map((axis) =>
-          `${axis.name} ${typeof axis.values[trial] === "number" ? format.number(axis.values[trial]) : axis.values[trial]}`).join("\n");
+          `${axis.name} ${typeof valueOn(axis) === "number" ? format.number(valueOn(axis)) : valueOn(axis)}`).join("\n");
       const right = event.offsetX > this.width / 2;
       this.tip.style.left = right ? "" : event.offsetX + 14 + "px";
       this.tip.style.right = right ? this.width - event.offsetX + 14 + "px" : "";

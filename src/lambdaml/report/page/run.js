@@ -11,15 +11,17 @@ function runLead(item) {
   return parts.join(" · ");
 }
 
-/// What a run's time consists of, as the summary of `train` says it.
+// What a run's time consists of, as the summary of `train` says it: a sentence, or nothing.
 function timeParts(s) {
+  if (s.wall_s === undefined) return "";
   const parts = [["start-up", s.startup_s], ["load", s.load_s], ["compute and checkpoints", s.compute_s], ["communication", s.comm_s]].filter(([, v]) => typeof v === "number");
   const rest = parts.reduce((left, [, v]) => left - v, s.wall_s);
-  return parts.map(([name, v]) => `${name} ${format.seconds(v)}`).join(", ") + (rest > 0 ? `; ${format.seconds(rest)} before and after the workers` : "");
+  return ` Of the ${format.seconds(s.wall_s)} in all: ` + parts.map(([name, v]) => `${name} ${format.seconds(v)}`).join(", ") +
+      (rest > 0 ? `; ${format.seconds(rest)} before and after the workers.` : ".");
 }
 
 function runTiles(item) {
-  const s = item.summary || {};
+  const s = item.summary || {}, status = item.status || {};
   const list = [];
   const infos = (item.metrics || []).filter((info) => typeof s[info.name] === "number");
   for (const rows of ["test", "valid", "train"]) {
@@ -27,19 +29,19 @@ function runTiles(item) {
       list.push(tile(format.words(info.name), format.metric(s[info.name], info)));
     if (list.length >= 4) break;
   }
-  if (s.wall_s !== undefined) list.push(tile("time", format.seconds(s.wall_s), timeParts(s)));
+  if (s.wall_s !== undefined) list.push(tile("time", format.seconds(s.wall_s), s.compute_s === undefined ? "" : `${format.seconds(s.compute_s)} computing and saving`));
+  else if (status.elapsed_s !== undefined) list.push(tile("time", format.seconds(status.elapsed_s), item.state === "interrupted" ? "until its last sign of life" : item.state === "running" ? "so far" : ""));
   if (s.cost_usd !== undefined) list.push(tile("cost", format.dollars(s.cost_usd), `prices of ${s.cost ? s.cost.prices_of : "?"}`));
   else if (item.cost_so_far_usd !== undefined) list.push(tile("cost so far", format.dollars(item.cost_so_far_usd), "an estimate"));
   if (s.rounds !== undefined) list.push(tile("rounds", format.number(s.rounds), s.requests ? `${format.number(Object.values(s.requests).reduce((a, b) => a + b, 0))} requests` : ""));
   if (s.bytes_sent !== undefined) list.push(tile("sent", format.bytes(s.bytes_sent), `${format.bytes(s.bytes_received)} received`));
-  const status = item.status || {};
   if (status.round !== undefined) list.push(tile("position", `epoch ${status.epoch}`, `round ${status.round} of ${status.rounds}; ${status.finished} of ${status.workers} workers have finished`));
   return list.length ? tiles(list) : null;
 }
 
 function timeSection(item) {
   const parts = [];
-  if (item.timeline) parts.push(sharesFigure(item.timeline), timelineFigure(item));
+  if (item.timeline) parts.push(sharesFigure(item.timeline, item.summary || {}), timelineFigure(item));
   else if (item.summary && item.summary.wall_s !== undefined) parts.push(meansFigure(item.summary));
   if (item.rounds) parts.push(make("div", {class: "two"}, roundsFigure(item.rounds, (item.summary || {}).rounds ?? item.rounds.rounds), histogramFigure(item.rounds)));
   return section("time", "Time", parts);
@@ -56,12 +58,12 @@ function bar(sums) {
       make("span", {style: `flex: ${s / total} 0 0; background: var(--${name})`, title: `${name} ${format.percent(s / total)}`})));
 }
 
-function sharesFigure(timeline) {
+function sharesFigure(timeline, summary) {
   const sums = totalsOf(timeline);
   const total = Object.values(sums).reduce((a, b) => a + b, 0) || 1;
   const n = timeline.workers.length;
   const sorted = Object.entries(sums).sort((a, b) => b[1] - a[1]);
-  const about = `Means over ${n} ${n === 1 ? "worker" : "workers"}. The largest part is ${sorted[0][0]}, ${format.percent(sorted[0][1] / total)}.`;
+  const about = `Means over ${n} ${n === 1 ? "worker" : "workers"}. The largest part is ${sorted[0][0]}, ${format.percent(sorted[0][1] / total)}.` + timeParts(summary);
   return figure("Where the time went", about, null,
       make("div", {}, bar(sums), legendOf(phases.map((phase) => [phase.name, `${phase.text} ${format.seconds(sums[phase.name] / n)} (${(100 * sums[phase.name] / total).toFixed(1)} %)`]))),
       () => ({columns: [{name: "part", text: true}, {name: "what", text: true}, {name: "mean over workers"}, {name: "share"}],
@@ -72,7 +74,7 @@ function sharesFigure(timeline) {
 function meansFigure(s) {
   const sums = {startup: s.startup_s || 0, load: s.load_s || 0, compute: s.compute_s || 0, wait: s.comm_s || 0};
   const texts = {startup: "start-up", load: "load", compute: "compute and checkpoints", wait: "communication"};
-  return figure("Where the time went", "Means over the workers; this run has no record of its rounds.", null,
+  return figure("Where the time went", "Means over the workers; this run has no record of its rounds." + timeParts(s), null,
       make("div", {}, bar(sums), legendOf(Object.entries(sums).map(([name, v]) => [name, `${texts[name]} ${format.seconds(v)}`]))),
       () => ({columns: [{name: "part", text: true}, {name: "mean over workers"}], rows: Object.entries(sums).map(([name, v]) => [texts[name], format.seconds(v)])}));
 }
@@ -192,6 +194,7 @@ function costSection(item) {
 function repeatSection(item) {
   const s = item.summary || {};
   const facts = [["run", own(item.place)], ["job", item.job_id || "unknown"], ["ran with", item.version ? "lambdaml " + item.version : item.summary ? "unknown: an old version" : item.state === "running" ? "known when it has ended" : "unknown: it has no summary"]];
+  if (item.status && item.status.begun_ms) facts.push(["begun", minuteOf(item.status.begun_ms)]);
   const data = (name) => ((item.options || []).find((o) => o.name === name) || {}).value;
   if (data("data")) facts.push(["data", own(data("data"))]);
   if (data("test_data")) facts.push(["test data", own(data("test_data"))]);
@@ -212,8 +215,7 @@ function runSections(item) {
   return [
     section("overview", "Overview", runTiles(item), notices(item),
             empty ? make("p", {class: "about"}, "There are no numbers yet: a report shows them as soon as the first epoch has ended.") : null,
-            item.status && item.status.error ? make("p", {class: "notice"}, own(item.status.error)) : null,
-            item.status && item.status.advice ? make("p", {class: "notice"}, own(item.status.advice)) : null),
+            item.status && item.status.error ? make("p", {class: "notice"}, own(item.status.error)) : null),
     section("learning", "Learning", curves),
     timeSection(item), storageSection(item), costSection(item), modelSection(item), repeatSection(item)];
 }

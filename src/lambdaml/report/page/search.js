@@ -25,6 +25,18 @@ function drawnRange(item, values) {
   return item.higher_is_better ? [Math.max(at(0), at(.25) - margin), at(1)] : [at(0), Math.min(at(1), at(.75) + margin)];
 }
 
+// The bound of an axis of values for that range: the marks at its bad end are whole.
+function boundOf(item, [low, high]) {
+  const margin = .05 * (high - low);
+  return low < high ? item.higher_is_better ? {min: low - margin} : {max: high + margin} : {};
+}
+
+// How many values the range leaves out, as a sentence; empty if none.
+function saysBeyond(item, values, [low, high], what) {
+  const n = values.filter((v) => v !== null && Number.isFinite(v) && (v < low || v > high)).length;
+  return n === 0 ? "" : ` ${n} ${what} ${n === 1 ? "lies" : "lie"} beyond what is drawn.`;
+}
+
 function bestTrial(item) {
   let best = null;
   for (const trial of item.trials)
@@ -123,7 +135,9 @@ function parallelFigure(item, rows_of) {
   const axes_of = names.map((name) => ({name, log: log_names.has(name), values: item.trials.map((t) => (t.options || {})[name])}));
   const [low, high] = drawnRange(item, values);
   const cut = values.map((v) => Number.isNaN(v) ? NaN : Math.max(low, Math.min(high, v)));
-  axes_of.push({name: format.words(item.summary.metric), values: cut});
+  // What is beyond the range is drawn at its end.
+  axes_of.push({name: format.words(item.summary.metric), values: cut, exact: values,
+                beyond: [values.some((v) => v < low), values.some((v) => v > high)]});
   const shares = cut.map((v) => high === low ? 0 : (item.higher_is_better ? high - v : v - low) / (high - low));
   let marked = null;
   const parallel = new Parallel(axes_of, shares, (k) => {
@@ -155,7 +169,9 @@ function trialCurves(item) {
     return item.higher_is_better ? 1 - share : share;
   };
   const info = (item.metrics || []).find((one) => one.name === name);
-  const about = `${format.words(name)} of ${with_curves.length} trials; the best one is thick.`;
+  const drawn = with_curves.flatMap((trial) => trial.curves.columns[name]);
+  const range = drawnRange(item, drawn);
+  const about = `${format.words(name)} of ${with_curves.length} trials; the best one is thick.` + saysBeyond(item, drawn, range, "of the values");
   // One line for all trials of a colour, with gaps between them: hundreds of lines would be slow.
   const shades = 12;
   const element = plot(about, () => {
@@ -181,8 +197,7 @@ function trialCurves(item) {
     config.options.interaction = {mode: "nearest", axis: "xy", intersect: false};
     config.options.plugins.tooltip.callbacks.label = (one) => ` trial ${one.raw.trial}: ${format.metric(one.parsed.y, info)}`;
     config.options.plugins.tooltip.filter = (one, i) => i === 0;
-    const [low, high] = drawnRange(item, with_curves.flatMap((trial) => trial.curves.columns[name]));
-    if (!state.log && low < high) Object.assign(config.options.scales.y, item.higher_is_better ? {min: low} : {max: high});
+    if (!state.log) Object.assign(config.options.scales.y, boundOf(item, range));
     return config;
   });
   const log = make("input", {type: "checkbox", onchange: (event) => { state.log = event.target.checked; element.redraw(); }});
@@ -213,16 +228,17 @@ function bestSoFar(item) {
     rows.push({usd, seconds: timed ? (trial.ended_ms - begin) / 1e3 : busy, best, value: v, trial: trial.trial});
   }
   const info = (item.metrics || []).find((one) => one.name === item.summary.metric);
+  const range = drawnRange(item, rows.map((row) => row.value));
+  const beyond = saysBeyond(item, rows.map((row) => row.value), range, rows.length === 1 ? "trial" : "of the trials");
   const chart = (title, key, format_x, more) => {
-    const about = `${format.metric(best, info)} after ${format_x(rows[rows.length - 1][key])}.${more}`;
+    const about = `${format.metric(best, info)} after ${format_x(rows[rows.length - 1][key])}.${more}${beyond}`;
     const element = plot(title + ": " + about, () => {
       const config = lineChart({series: [
         line("best so far", rows.map((row) => ({x: row[key], y: row.best})), theme.series(0), {stepped: "before", pointRadius: 0, borderWidth: 2.5}),
         line("trial", rows.map((row) => ({x: row[key], y: row.value})), theme.series(1), {showLine: false, pointRadius: 2.5})],
         x: key === "usd" ? "dollars" : "time", y: format.words(item.summary.metric), format_x, tick_x: key === "usd" ? format_x : xAxes.seconds.tick, format_y: (v) => format.metric(v, info), hover: "nearest"});
       if (key === "usd") config.options.scales.x.ticks.maxTicksLimit = 4;  // small amounts are long
-      const [low, high] = drawnRange(item, rows.map((row) => row.value));
-      if (low < high) Object.assign(config.options.scales.y, item.higher_is_better ? {min: low} : {max: high});
+      Object.assign(config.options.scales.y, boundOf(item, range));
       return config;
     }, true);
     return figure(title, about, null, element, () => ({columns: [{name: "trial"}, {name: key === "usd" ? "dollars" : "time"}, {name: "value"}, {name: "best so far"}],
