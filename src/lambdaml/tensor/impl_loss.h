@@ -48,6 +48,31 @@ inline F log_of_one_plus(F q) {
   return fma(e, broadcast(0.693359375F), f + p) + correction;
 }
 
+/// e^x of doubles for x ≤ 0, from −700 down e^−700. Relative error < 2^−50: the Taylor series, up
+/// to |x| = ½ log 2.
+inline D exp_of_negative(D x) {
+  x = max(D{} - 700.0, x);
+  const D t = fma(x, D{} + 1.4426950408889634074, D{} + 6755399441055744.0);  // 1.5 · 2^52
+  const D n = t - 6755399441055744.0;
+  D r = fma(n, D{} - 6.93145751953125e-1, x);
+  r = fma(n, D{} - 1.42860682030941723212e-6, r);
+  constexpr double kFactorials[] = {6227020800, 479001600, 39916800, 3628800, 362880, 40320, 5040,
+                                    720,        120,       24,       6,       2,      1,     1};
+  D p{};
+  for (const double factorial : kFactorials) p = fma(p, r, D{} + 1 / factorial);
+  using Bits = std::int64_t __attribute__((vector_size(sizeof(D))));
+  return reinterpret_cast<D>(reinterpret_cast<Bits>(p) + (reinterpret_cast<Bits>(t) << 52));
+}
+
+/// log(1 + q) of doubles for 0 ≤ q ≤ 1, precise for small q too: 2 artanh(q / (2 + q)).
+inline D log_of_one_plus(D q) {
+  const D f = q / (2.0 + q);
+  const D square = f * f;
+  D p{};
+  for (int k = 33; k > 0; k -= 2) p = fma(p, square, D{} + 1.0 / k);
+  return 2.0 * f * p;
+}
+
 /// Rows whose counts and residuals are summed in float before they are added to doubles.
 constexpr std::size_t kBlockVectors = 32;
 constexpr std::size_t kBlock = kBlockVectors * kWidth;
@@ -97,11 +122,12 @@ class Logistic {
  public:
   static constexpr bool kHasClasses = true;
   /// The losses of rows, one by one.
-  static F of(F margin, F label, F& residual) {
-    const F e = exp_of_negative(-max(margin, -margin));
-    const F inverse = 1.0F / (1.0F + e);
-    residual = (margin < F{} ? e * inverse : inverse) - label;
-    return max(F{}, (1.0F - 2.0F * label) * margin) + log_of_one_plus(e);
+  template <class V>
+  static V of(V margin, V label, V& residual) {
+    const V e = exp_of_negative(-max(margin, -margin));
+    const V inverse = 1.0F / (1.0F + e);
+    residual = (margin < V{} ? e * inverse : inverse) - label;
+    return max(V{}, (1.0F - 2.0F * label) * margin) + log_of_one_plus(e);
   }
   /// n ≤ kBlock rows.
   void add(std::size_t n, const float* labels, float* z) {
@@ -140,11 +166,12 @@ class Logistic {
 class Hinge {
  public:
   static constexpr bool kHasClasses = true;
-  static F of(F margin, F label, F& residual) {
-    const F sign = 2.0F * label - 1.0F;
-    const F lack = 1.0F - sign * margin;
-    residual = lack > F{} ? -sign : F{};
-    return max(F{}, lack);
+  template <class V>
+  static V of(V margin, V label, V& residual) {
+    const V sign = 2.0F * label - 1.0F;
+    const V lack = 1.0F - sign * margin;
+    residual = lack > V{} ? -sign : V{};
+    return max(V{}, lack);
   }
   /// n ≤ kBlock rows.
   void add(std::size_t n, const float* labels, float* z) {
@@ -163,9 +190,10 @@ class Hinge {
 class SquaredHinge {
  public:
   static constexpr bool kHasClasses = true;
-  static F of(F margin, F label, F& residual) {
-    const F sign = 2.0F * label - 1.0F;
-    const F lack = max(F{}, 1.0F - sign * margin);
+  template <class V>
+  static V of(V margin, V label, V& residual) {
+    const V sign = 2.0F * label - 1.0F;
+    const V lack = max(V{}, 1.0F - sign * margin);
     residual = -2.0F * sign * lack;
     return lack * lack;
   }
@@ -186,7 +214,8 @@ class SquaredHinge {
 class Squared {
  public:
   static constexpr bool kHasClasses = false;
-  static F of(F margin, F label, F& residual) {
+  template <class V>
+  static V of(V margin, V label, V& residual) {
     residual = margin - label;
     return 0.5F * residual * residual;
   }

@@ -45,6 +45,15 @@ struct SparseKernels {
   double (*assign)(const std::uint64_t* offsets, const Index* indices, const float* values,
                    std::size_t rows, const CentroidTable& centroids, const AssignOutput& out);
   AddGradient add_gradient[kLosses];
+  using DoubleAddGradient = void (*)(const std::uint64_t* offsets, const Index* indices,
+                                     const float* values, std::size_t rows, const float* labels,
+                                     const double* weights, double bias, double* gradient,
+                                     double* sums);
+  void (*double_margins)(const std::uint64_t* offsets, const Index* indices, const float* values,
+                         std::size_t rows, const double* weights, double bias, double* out);
+  void (*double_accumulate)(const std::uint64_t* offsets, const Index* indices, const float* values,
+                            std::size_t rows, const double* residuals, double* gradient);
+  DoubleAddGradient double_add_gradient[kLosses];
 };
 
 struct KernelTable {
@@ -66,6 +75,17 @@ struct KernelTable {
   Loss losses[kLosses];
   WeightedLoss weighted_losses[kLosses];
   AddGradient add_gradient[kLosses];
+  using DoubleLoss = void (*)(std::size_t n, const float* labels, const float* weights, double* z,
+                              double* sums);
+  using DoubleAddGradient = void (*)(const float* x, std::size_t rows, std::size_t cols,
+                                     const float* labels, const double* weights, double bias,
+                                     double* gradient, double* sums);
+  void (*double_margins)(const float* x, std::size_t rows, std::size_t cols, const double* weights,
+                         double bias, double* out);
+  void (*double_accumulate)(const float* x, std::size_t rows, std::size_t cols,
+                            const double* residuals, double* gradient);
+  DoubleLoss double_losses[kLosses];
+  DoubleAddGradient double_add_gradient[kLosses];
   void (*axpy)(std::size_t n, float a, const float* x, float* y);
   double (*dot)(std::size_t n, const float* x, const float* y);
   void (*sum_floats)(const float* const* inputs, std::size_t count, std::size_t n, float* out);

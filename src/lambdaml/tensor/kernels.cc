@@ -34,6 +34,16 @@ LossSums add_sparse_gradient(const SparseKernels<Index>& k, Loss loss, const Csr
   return {sums[0], sums[1], sums[2]};
 }
 
+template <class Index>
+LossSums add_sparse_gradient(const SparseKernels<Index>& k, Loss loss, const CsrView<Index>& x,
+                             const float* labels, const double* weights, double bias,
+                             double* gradient) {
+  double sums[3] = {};
+  k.double_add_gradient[index_of(loss)](x.offsets, x.indices, x.values, x.rows, labels, weights,
+                                        bias, gradient, sums);
+  return {sums[0], sums[1], sums[2]};
+}
+
 CentroidTable table_of(const Centroids& c) {
   return {c.k, c.d, c.padded_k, c.transposed, c.half_squared, c.squared, c.rows};
 }
@@ -135,6 +145,52 @@ LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const floa
 }
 LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const float* weights,
                       float bias, float* gradient) {
+  return add_sparse_gradient(kernels().sparse32, loss, x, labels, weights, bias, gradient);
+}
+
+void margins(const DenseView& x, const double* weights, double bias, double* margins) {
+  kernels().double_margins(x.data, x.rows, x.cols, weights, bias, margins);
+}
+void margins(const Csr16& x, const double* weights, double bias, double* margins) {
+  kernels().sparse16.double_margins(x.offsets, x.indices, x.values, x.rows, weights, bias, margins);
+}
+void margins(const Csr32& x, const double* weights, double bias, double* margins) {
+  kernels().sparse32.double_margins(x.offsets, x.indices, x.values, x.rows, weights, bias, margins);
+}
+
+void accumulate(const DenseView& x, const double* residuals, double* gradient) {
+  kernels().double_accumulate(x.data, x.rows, x.cols, residuals, gradient);
+}
+void accumulate(const Csr16& x, const double* residuals, double* gradient) {
+  kernels().sparse16.double_accumulate(x.offsets, x.indices, x.values, x.rows, residuals, gradient);
+}
+void accumulate(const Csr32& x, const double* residuals, double* gradient) {
+  kernels().sparse32.double_accumulate(x.offsets, x.indices, x.values, x.rows, residuals, gradient);
+}
+
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, double* z) {
+  return apply_loss(loss, n, labels, nullptr, z);
+}
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights,
+                    double* z) {
+  double sums[3] = {};
+  kernels().double_losses[index_of(loss)](n, labels, weights, z, sums);
+  return {sums[0], sums[1], sums[2]};
+}
+
+LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const double* weights,
+                      double bias, double* gradient) {
+  double sums[3] = {};
+  kernels().double_add_gradient[index_of(loss)](x.data, x.rows, x.cols, labels, weights, bias,
+                                                gradient, sums);
+  return {sums[0], sums[1], sums[2]};
+}
+LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const double* weights,
+                      double bias, double* gradient) {
+  return add_sparse_gradient(kernels().sparse16, loss, x, labels, weights, bias, gradient);
+}
+LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const double* weights,
+                      double bias, double* gradient) {
   return add_sparse_gradient(kernels().sparse32, loss, x, labels, weights, bias, gradient);
 }
 

@@ -60,6 +60,23 @@ LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const floa
 LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const float* weights,
                       float bias, float* gradient);
 
+/// The same in double, of rows in float: each product and each sum is rounded as a double is, and
+/// |error| of a residual ≤ 1e-14, relative error of the loss ≤ 1e-14.
+void margins(const DenseView& x, const double* weights, double bias, double* margins);
+void margins(const Csr16& x, const double* weights, double bias, double* margins);
+void margins(const Csr32& x, const double* weights, double bias, double* margins);
+void accumulate(const DenseView& x, const double* residuals, double* gradient);
+void accumulate(const Csr16& x, const double* residuals, double* gradient);
+void accumulate(const Csr32& x, const double* residuals, double* gradient);
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, double* z);
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, double* z);
+LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const double* weights,
+                      double bias, double* gradient);
+LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const double* weights,
+                      double bias, double* gradient);
+LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const double* weights,
+                      double bias, double* gradient);
+
 /// How many rows of `x` to process at a time in a caller's own chain of kernels (margins per class,
 /// softmax, accumulate per class), so that the later ones find the rows in the cache: a multiple of
 /// 16, about 32 KiB. Depends only on the shape of `x`.

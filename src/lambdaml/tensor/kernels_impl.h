@@ -7,6 +7,7 @@
 #include "lambdaml/tensor/kernel_table.h"
 #include "lambdaml/tensor/impl_loss.h"
 #include "lambdaml/tensor/impl_linear.h"
+#include "lambdaml/tensor/impl_double.h"
 #include "lambdaml/tensor/impl_kmeans.h"
 #include "lambdaml/tensor/impl_vector.h"
 // clang-format on
@@ -21,6 +22,12 @@ constexpr SparseKernels<Index> kSparseKernels{
     .assign = sparse_assign<Index>,
     .add_gradient = {sparse_add_gradient<Logistic, Index>, sparse_add_gradient<Hinge, Index>,
                      sparse_add_gradient<SquaredHinge, Index>, sparse_add_gradient<Squared, Index>},
+    .double_margins = sparse_double_margins<Index>,
+    .double_accumulate = sparse_double_accumulate<Index>,
+    .double_add_gradient = {sparse_double_add_gradient<Logistic, Index>,
+                            sparse_double_add_gradient<Hinge, Index>,
+                            sparse_double_add_gradient<SquaredHinge, Index>,
+                            sparse_double_add_gradient<Squared, Index>},
 };
 
 constexpr KernelTable kernel_table(const char* name) {
@@ -36,6 +43,12 @@ constexpr KernelTable kernel_table(const char* name) {
                           weighted_loss<SquaredHinge>, weighted_loss<Squared>},
       .add_gradient = {add_gradient<Logistic>, add_gradient<Hinge>, add_gradient<SquaredHinge>,
                        add_gradient<Squared>},
+      .double_margins = double_margins,
+      .double_accumulate = double_accumulate,
+      .double_losses = {double_loss<Logistic>, double_loss<Hinge>, double_loss<SquaredHinge>,
+                        double_loss<Squared>},
+      .double_add_gradient = {double_add_gradient<Logistic>, double_add_gradient<Hinge>,
+                              double_add_gradient<SquaredHinge>, double_add_gradient<Squared>},
       .axpy = axpy,
       .dot = dot,
       .sum_floats = sum_in_order<float>,

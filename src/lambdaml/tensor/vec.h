@@ -51,9 +51,33 @@ inline float sum_lanes(F v) {
   return lane[0];
 }
 
+using D = double __attribute__((vector_size(kWidth * sizeof(float))));
+constexpr std::size_t kDoubles = kWidth / 2;
+
+inline D load(const double* p) {
+  D v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(double* p, D v) { __builtin_memcpy(p, &v, sizeof v); }
+inline D max(D a, D b) { return a > b ? a : b; }
+
+/// The sum of the lanes, the halves first.
+inline double sum_lanes(D v) {
+  using Half = double __attribute__((vector_size(sizeof(D) / 2)));
+  struct {
+    Half low;
+    Half high;
+  } halves;
+  __builtin_memcpy(&halves, &v, sizeof v);
+  const Half half = halves.low + halves.high;
+  double sum = half[0];
+  for (std::size_t i = 1; i < kDoubles / 2; ++i) sum += half[i];
+  return sum;
+}
+
 /// kWidth floats as doubles; a running sum of such.
 struct Doubles {
-  using D = double __attribute__((vector_size(kWidth * sizeof(float))));
   using Half = float __attribute__((vector_size(kWidth * sizeof(float) / 2)));
   D low{};
   D high{};
@@ -81,11 +105,9 @@ struct Doubles {
   double sum() const {
     double total = 0;
     const D both = low + high;
-    for (std::size_t i = 0; i < kWidth / 2; ++i) total += both[i];
+    for (std::size_t i = 0; i < kDoubles; ++i) total += both[i];
     return total;
   }
-
- private:
   static Doubles widen(F v) {
     struct Halves {
       Half low;

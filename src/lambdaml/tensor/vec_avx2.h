@@ -19,6 +19,7 @@ namespace {
 
 inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
 inline F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }
+inline D fma(D a, D b, D c) { return _mm256_fmadd_pd(a, b, c); }
 
 /// The first n ≤ kWidth lanes.
 struct First {

@@ -24,9 +24,15 @@ inline F fma(F a, F b, F c) {
                                        reinterpret_cast<float32x4_t>(b)));
 }
 inline F fnma(F a, F b, F c) { return fma(-a, b, c); }
+inline D fma(D a, D b, D c) {
+  return reinterpret_cast<D>(vfmaq_f64(reinterpret_cast<float64x2_t>(c),
+                                       reinterpret_cast<float64x2_t>(a),
+                                       reinterpret_cast<float64x2_t>(b)));
+}
 #else
 inline F fma(F a, F b, F c) { return a * b + c; }
 inline F fnma(F a, F b, F c) { return c - a * b; }
+inline D fma(D a, D b, D c) { return a * b + c; }
 #endif
 
 /// The first n ≤ kWidth lanes.

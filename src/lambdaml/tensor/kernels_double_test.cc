@@ -1,0 +1,238 @@
+// The kernels of linear models in double.
+#include <cmath>
+#include <vector>
+
+#include "lambdaml/tensor/testing/kernels_test.h"
+
+namespace lambdaml::tensor {
+namespace {
+
+/// What is left of an error in double, as a share of what is added up.
+constexpr double kExact = 1e-14;
+
+class DoubleKernels : public Kernels {};
+LAMBDAML_FOR_EVERY_INSTRUCTION_SET(DoubleKernels);
+
+/// Doubles that end right before an inaccessible page.
+class GuardedDoubles {
+ public:
+  explicit GuardedDoubles(std::size_t n) : GuardedDoubles(std::vector<double>(n)) {}
+  explicit GuardedDoubles(const std::vector<double>& values) : floats_(2 * values.size()) {
+    std::copy(values.begin(), values.end(), data());
+  }
+  double* data() { return reinterpret_cast<double*>(floats_.data()); }
+  double operator[](std::size_t i) { return data()[i]; }
+
+ private:
+  Guarded floats_;
+};
+
+std::vector<double> doubles(std::size_t n, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<double> out(n);
+  for (double& x : out) x = rng.normal();
+  return out;
+}
+
+std::vector<float> labels_of(std::size_t n) {
+  std::vector<float> out(n);
+  for (std::size_t i = 0; i < n; ++i) out[i] = i % 3 == 0 ? 1.0F : 0.0F;
+  return out;
+}
+
+struct LossOfRow {
+  double loss;
+  double residual;
+};
+
+/// The definitions of kernels.h.
+LossOfRow loss_of(std::size_t loss, double z, double label) {
+  const double sign = 2 * label - 1, s = sign * z, lack = std::max(0.0, 1 - s);
+  switch (static_cast<Loss>(loss)) {
+    case Loss::logistic: {
+      const double value = s > 0 ? std::log1p(std::exp(-s)) : -s + std::log1p(std::exp(s));
+      const double p = z > 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
+      return {value, p - label};
+    }
+    case Loss::hinge:
+      return {lack, lack > 0 ? -sign : 0};
+    case Loss::squared_hinge:
+      return {lack * lack, -2 * sign * lack};
+    default:
+      return {(z - label) * (z - label) / 2, z - label};
+  }
+}
+
+TEST_P(DoubleKernels, MarginsAndGradientsAreExactToTheLastDigits) {
+  for (const std::size_t cols : kSizes)
+    for (const std::size_t rows : {0, 1, 2, 3, 17}) {
+      Guarded x(normals(rows * cols, cols + 1));
+      GuardedDoubles weights(doubles(cols, 2)), residuals(doubles(rows, 3)), out(rows),
+          gradient(std::vector<double>(cols, 1.0));
+      k().double_margins(x.data(), rows, cols, weights.data(), 0.5, out.data());
+      k().double_accumulate(x.data(), rows, cols, residuals.data(), gradient.data());
+      std::vector<Sum> columns(cols);
+      for (std::size_t i = 0; i < rows; ++i) {
+        Sum sum;
+        sum.add(1, 0.5);
+        for (std::size_t c = 0; c < cols; ++c) {
+          sum.add(x[i * cols + c], weights[c]);
+          columns[c].add(x[i * cols + c], residuals[i]);
+        }
+        ASSERT_NEAR(out[i], sum.value, kExact * sum.magnitude) << rows << " × " << cols;
+      }
+      for (std::size_t c = 0; c < cols; ++c)
+        ASSERT_NEAR(gradient[c], 1 + columns[c].value, kExact * (1 + columns[c].magnitude))
+            << rows << " × " << cols;
+    }
+}
+
+TEST_P(DoubleKernels, AMarginDependsOnItsRowAlone) {
+  for (const std::size_t cols : kSizes) {
+    const std::size_t rows = 37;
+    const std::vector<float> x = normals(rows * cols, 3);
+    const std::vector<double> weights = doubles(cols, 4);
+    std::vector<double> together(rows);
+    k().double_margins(x.data(), rows, cols, weights.data(), 0.25, together.data());
+    for (std::size_t i = 0; i < rows; ++i) {
+      double alone = 0;
+      k().double_margins(x.data() + i * cols, 1, cols, weights.data(), 0.25, &alone);
+      ASSERT_EQ(alone, together[i]) << cols << " columns, row " << i;
+    }
+  }
+}
+
+TEST_P(DoubleKernels, LossesAndResidualsAreThoseOfTheirDefinition) {
+  for (std::size_t l = 0; l < kLosses; ++l)
+    for (const std::size_t n : kSizes)
+      for (const double scale : {1e-9, 1.0, 40.0, 400.0})
+        for (const bool weighted : {false, true}) {
+          std::vector<double> margins = doubles(n, 7);
+          for (double& z : margins) z *= scale;
+          GuardedDoubles z(margins);
+          Guarded labels(labels_of(n));
+          Guarded weights(n);
+          for (std::size_t i = 0; i < n; ++i) weights.data()[i] = static_cast<float>(i % 4) * 0.75F;
+          double sums[3] = {1, 2, 3};
+          k().double_losses[l](n, labels.data(), weighted ? weights.data() : nullptr, z.data(),
+                               sums);
+          Sum losses, residuals;
+          double correct = 0;
+          for (std::size_t i = 0; i < n; ++i) {
+            const double weight = weighted ? weights[i] : 1;
+            const LossOfRow expected = loss_of(l, margins[i], labels[i]);
+            losses.add(weight, expected.loss);
+            residuals.add(weight, expected.residual);
+            if (static_cast<Loss>(l) != Loss::squared)
+              correct += (margins[i] > 0) == (labels[i] == 1) ? 1 : 0;
+            ASSERT_NEAR(z[i], weight * expected.residual,
+                        kExact * (1 + std::abs(weight * expected.residual)))
+                << "loss " << l << " at " << margins[i];
+          }
+          ASSERT_NEAR(sums[0], 1 + losses.value, kExact * (1 + losses.magnitude)) << "loss " << l;
+          ASSERT_NEAR(sums[1], 2 + residuals.value, kExact * (2 + residuals.magnitude));
+          ASSERT_EQ(sums[2], 3 + correct) << "loss " << l;
+        }
+}
+
+TEST_P(DoubleKernels, SmallLogisticLossesKeepTheirDigits) {
+  const auto& loss = k().double_losses[static_cast<std::size_t>(Loss::logistic)];
+  const float label = 1;
+  for (const double margin : {20.0, 100.0, 600.0}) {
+    double z = margin, sums[3] = {};
+    loss(1, &label, nullptr, &z, sums);
+    EXPECT_NEAR(sums[0], std::exp(-margin), 1e-8 * std::exp(-margin));
+  }
+  double z = std::nan(""), sums[3] = {};
+  loss(1, &label, nullptr, &z, sums);
+  EXPECT_TRUE(std::isnan(sums[0]));
+}
+
+/// What add_gradient must agree with: its three steps, one after the other.
+template <class Margins, class Accumulate, class AddGradient>
+void check_gradient(const KernelTable& table, std::size_t rows, std::size_t cols, Margins margins,
+                    Accumulate accumulate, AddGradient add_gradient) {
+  const std::vector<double> weights = doubles(cols, 61);
+  const std::vector<float> labels = labels_of(rows);
+  for (std::size_t l = 0; l < kLosses; ++l) {
+    std::vector<double> z(rows), expected(cols, 1.0), gradient(cols, 1.0);
+    double expected_sums[3] = {1, 2, 3}, sums[3] = {1, 2, 3};
+    margins(weights.data(), z.data());
+    table.double_losses[l](rows, labels.data(), nullptr, z.data(), expected_sums);
+    accumulate(z.data(), expected.data());
+    add_gradient(l, labels.data(), weights.data(), gradient.data(), sums);
+    double sizes = 1;
+    for (const double residual : z) sizes += std::abs(residual);
+    for (std::size_t i = 0; i < 3; ++i)
+      ASSERT_NEAR(sums[i], expected_sums[i], kExact * (sizes + std::abs(expected_sums[i])));
+    for (std::size_t c = 0; c < cols; ++c)
+      ASSERT_NEAR(gradient[c], expected[c], 10 * kExact * sizes) << rows << " × " << cols;
+  }
+}
+
+TEST_P(DoubleKernels, AddGradientIsMarginsLossAndAccumulate) {
+  for (const std::size_t cols : {0, 1, 15, 16, 17, 28, 33, 129, 300})
+    for (const std::size_t rows : {0, 1, 31, 32, 33, 300}) {
+      Guarded x(normals(rows * cols, 60));
+      check_gradient(
+          k(), rows, cols,
+          [&](const double* w, double* z) { k().double_margins(x.data(), rows, cols, w, 0.3, z); },
+          [&](const double* z, double* g) { k().double_accumulate(x.data(), rows, cols, z, g); },
+          [&](std::size_t l, const float* labels, const double* w, double* g, double* sums) {
+            k().double_add_gradient[l](x.data(), rows, cols, labels, w, 0.3, g, sums);
+          });
+    }
+}
+
+template <class Index>
+void check_sparse_doubles(const KernelTable& table, const SparseKernels<Index>& kernels) {
+  const Sparse<Index> x(200, 300, 0.1);
+  const auto view = x.view().slice(3, x.rows);  // its offsets do not begin at 0
+  const auto margins = [&](const double* w, double* z) {
+    kernels.double_margins(view.offsets, view.indices, view.values, view.rows, w, 0.3, z);
+  };
+  const auto accumulate = [&](const double* z, double* g) {
+    kernels.double_accumulate(view.offsets, view.indices, view.values, view.rows, z, g);
+  };
+  check_gradient(table, view.rows, x.cols, margins, accumulate,
+                 [&](std::size_t l, const float* labels, const double* w, double* g, double* sums) {
+                   kernels.double_add_gradient[l](view.offsets, view.indices, view.values,
+                                                  view.rows, labels, w, 0.3, g, sums);
+                 });
+  // Each step as that of the same rows without zeros left out.
+  const std::vector<double> weights = doubles(x.cols, 5), residuals = doubles(view.rows, 6);
+  std::vector<double> sparse(view.rows), dense(view.rows), of_sparse(x.cols), of_dense(x.cols);
+  const float* rows = x.dense.data() + 3 * x.cols;
+  margins(weights.data(), sparse.data());
+  accumulate(residuals.data(), of_sparse.data());
+  table.double_margins(rows, view.rows, x.cols, weights.data(), 0.3, dense.data());
+  table.double_accumulate(rows, view.rows, x.cols, residuals.data(), of_dense.data());
+  for (std::size_t i = 0; i < view.rows; ++i) ASSERT_NEAR(sparse[i], dense[i], 1e-12);
+  for (std::size_t c = 0; c < x.cols; ++c) ASSERT_NEAR(of_sparse[c], of_dense[c], 1e-12);
+}
+
+TEST_P(DoubleKernels, SparseRowsAreTheSame) {
+  check_sparse_doubles(k(), k().sparse16);
+  check_sparse_doubles(k(), k().sparse32);
+}
+
+TEST(PublicDoubleKernels, CallTheChosenOnes) {
+  const std::vector<float> row{1, 2, 3};
+  const std::vector<double> weights{1, 1, 1};
+  const float label = 0, weight = 2;
+  const DenseView one{row.data(), 1, 3};
+  std::vector<double> gradient(3, 1.0);
+  // z = 6.5, s = −6.5: loss 7.5, residual 1, wrong.
+  const LossSums hinged =
+      add_gradient(Loss::hinge, one, &label, weights.data(), 0.5, gradient.data());
+  EXPECT_EQ(hinged.loss, 7.5);
+  EXPECT_EQ(hinged.residuals, 1);
+  EXPECT_EQ(hinged.correct, 0);
+  EXPECT_THAT(gradient, testing::ElementsAre(2, 3, 4));
+  double z = 6.5;
+  EXPECT_EQ(apply_loss(Loss::hinge, 1, &label, &weight, &z).loss, 15);
+  EXPECT_EQ(z, 2);
+}
+
+}  // namespace
+}  // namespace lambdaml::tensor
