@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <type_traits>
 #include <variant>
 
 #include "lambdaml/base/error.h"
@@ -95,10 +96,20 @@ LinearModel::LinearModel(std::size_t features, std::size_t classes, const Option
       intercept_scaling_(options.real("intercept_scaling")),
       penalizes_as_saved_(options.text("penalize") == kAsSaved),
       blocks_(static_cast<std::size_t>(options.integer("threads"))),
-      line_blocks_(blocks_.limit()) {
+      double_blocks_(blocks_.limit()) {
   if (features_ == 0) fail(Code::invalid_argument, "a linear model needs at least one feature");
   stride_ = std::clamp(kMarginBytes / (outputs_ * sizeof(float)), kLeastRows, kMostRows);
-  margins_.resize(blocks_.limit() * outputs_ * stride_);
+  scratch_.margins.resize(blocks_.limit() * outputs_ * stride_);
+}
+
+template <class Real>
+LinearModel::Scratch<Real>& LinearModel::scratch() {
+  if constexpr (std::is_same_v<Real, float>) {
+    return scratch_;
+  } else {
+    double_scratch_.margins.resize(scratch_.margins.size());
+    return double_scratch_;
+  }
 }
 
 LinearModel::LinearModel(const Shape& shape, const Options& options, Numbers)
@@ -114,11 +125,10 @@ void LinearModel::initialize(const Start&, std::span<float> parameters) {
   std::fill(parameters.begin(), parameters.end(), 0.0F);
 }
 
-void LinearModel::check(const Batch& batch, std::span<const float> parameters,
-                        bool needs_targets) const {
-  if (tensor::cols(batch.features) != features_ || parameters.size() != parameter_count())
+void LinearModel::check(const Batch& batch, std::size_t parameters, bool needs_targets) const {
+  if (tensor::cols(batch.features) != features_ || parameters != parameter_count())
     fail(Code::internal, "a batch of {} features and {} parameters for a model of {} and {}",
-         tensor::cols(batch.features), parameters.size(), features_, parameter_count());
+         tensor::cols(batch.features), parameters, features_, parameter_count());
   if (!batch.weights.empty() && batch.weights.size() != batch.rows())
     fail(Code::internal, "{} weights for {} rows", batch.weights.size(), batch.rows());
   if (needs_targets ? batch.targets.size() != batch.rows()
@@ -132,17 +142,26 @@ Totals LinearModel::accumulate(const Batch& batch, std::span<const float> parame
     fail(Code::internal, "sums of {} floats for {} parameters", sums.size(), parameter_count());
   return sums_of(batch, parameters, sums);
 }
+Totals LinearModel::accumulate(const Batch& batch, std::span<const double> parameters,
+                               std::span<double> sums) {
+  if (sums.size() != parameter_count())
+    fail(Code::internal, "sums of {} doubles for {} parameters", sums.size(), parameter_count());
+  return sums_of(batch, parameters, sums);
+}
 
 Totals LinearModel::evaluate(const Batch& batch, std::span<const float> parameters) {
   return sums_of(batch, parameters, {});
 }
+Totals LinearModel::evaluate(const Batch& batch, std::span<const double> parameters) {
+  return sums_of(batch, parameters, {});
+}
 
-template <class View, class Visit>
-void LinearModel::for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const {
+template <class View, class Real, class Visit>
+void LinearModel::for_tiles(const View& x, const Real* parameters, Real* z, Visit&& visit) const {
   if (x.rows == 0) return;
   const std::size_t fitting = kTileBytes / std::max<std::size_t>(row_bytes(x), 1);
   const std::size_t tile_rows = std::clamp(fitting, kLeastRows, stride_) / kLeastRows * kLeastRows;
-  const float* biases = parameters + outputs_ * features_;
+  const Real* biases = parameters + outputs_ * features_;
   for (std::size_t begin = 0; begin < x.rows; begin += tile_rows) {
     const View tile = x.slice(begin, std::min(begin + tile_rows, x.rows));
     Prefetch ahead =
@@ -154,13 +173,15 @@ void LinearModel::for_tiles(const View& x, const float* parameters, float* z, Vi
   }
 }
 
-Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameters,
-                            std::span<float> sums) {
-  check(batch, parameters, true);
+template <class Real>
+Totals LinearModel::sums_of(const Batch& batch, std::span<const Real> parameters,
+                            std::span<Real> sums) {
+  check(batch, parameters.size(), true);
   const std::size_t work = tensor::stored_values(batch.features) * outputs_;
-  auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, float* own) {
+  Real* const all_margins = scratch<Real>().margins.data();
+  auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, Real* own) {
     Totals totals{.rows = static_cast<double>(end - begin)};
-    float* z = margins_.data() + block * outputs_ * stride_;
+    Real* z = all_margins + block * outputs_ * stride_;
     const float* targets = batch.targets.data() + begin;
     const float* weights = batch.weights.empty() ? nullptr : batch.weights.data() + begin;
     if (outputs_ == 1 && own != nullptr && weights == nullptr && all_known(targets, end - begin)) {
@@ -172,16 +193,16 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
           batch.features);
       totals.loss = sums_of_block.loss;
       totals.correct = sums_of_block.correct;
-      if (has_intercept_) own[features_] += static_cast<float>(sums_of_block.residuals);
+      if (has_intercept_) own[features_] += static_cast<Real>(sums_of_block.residuals);
       return totals;
     }
     auto add_tiles = [&](const auto& x) {
       for_tiles(x.slice(begin, end), parameters.data(), z,
                 [&](const auto& tile, std::size_t at, Prefetch& ahead) {
                   ahead.third();
-                  const Margins margins{tile.rows, outputs_,
-                                        stride_,   targets + at,
-                                        z,         weights == nullptr ? nullptr : weights + at};
+                  const BasicMargins<Real> margins{
+                      tile.rows,    outputs_, stride_,
+                      targets + at, z,        weights == nullptr ? nullptr : weights + at};
                   totals.loss += weights == nullptr ? losses(margins, totals.correct)
                                                     : weighted_losses(margins, totals.correct);
                   ahead.third();
@@ -190,22 +211,26 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
                     return;
                   }
                   for (std::size_t c = 0; c < outputs_; ++c) {
-                    const float* residuals = z + c * stride_;
+                    const Real* residuals = z + c * stride_;
                     tensor::accumulate(tile, residuals, own + c * features_);
                     if (!has_intercept_) continue;
                     double bias = 0;
                     for (std::size_t i = 0; i < tile.rows; ++i) bias += residuals[i];
-                    own[outputs_ * features_ + c] += static_cast<float>(bias);
+                    own[outputs_ * features_ + c] += static_cast<Real>(bias);
                   }
                 });
     };
     std::visit(add_tiles, batch.features);
     return totals;
   };
-  return blocks_.add(batch.rows(), work, sums, add_block);
+  if constexpr (std::is_same_v<Real, float>)
+    return blocks_.add(batch.rows(), work, sums, add_block);
+  else
+    return double_blocks_.add(batch.rows(), work, sums, add_block);
 }
 
-void LinearModel::add_errors(const Margins& rows, Totals& totals) {
+template <class Real>
+void LinearModel::add_errors(const BasicMargins<Real>& rows, Totals& totals) {
   for (std::size_t i = 0; i < rows.n; ++i) {
     const double weight = rows.weights == nullptr ? 1 : rows.weights[i];
     const double target = rows.targets[i];
@@ -218,6 +243,9 @@ void LinearModel::add_errors(const Margins& rows, Totals& totals) {
 double LinearModel::many_classes(const Margins&, double&) const {
   fail(Code::internal, "a model with one margin was asked for the losses of several");
 }
+double LinearModel::many_classes(const DoubleMargins&, double&) const {
+  fail(Code::internal, "a model with one margin was asked for the losses of several");
+}
 
 bool LinearModel::all_known(const float* targets, std::size_t n) const {
   if (classes_ == 0) return true;
@@ -227,8 +255,9 @@ bool LinearModel::all_known(const float* targets, std::size_t n) const {
   return all;
 }
 
-double LinearModel::losses(Margins rows, double& correct) const {
-  auto of_known = [&](const Margins& part) {
+template <class Real>
+double LinearModel::losses(BasicMargins<Real> rows, double& correct) const {
+  auto of_known = [&](const BasicMargins<Real>& part) {
     if (outputs_ > 1) return many_classes(part, correct);
     const tensor::LossSums sums = tensor::apply_loss(one_margin(), part.n, part.targets, part.z);
     correct += sums.correct;
@@ -249,7 +278,8 @@ double LinearModel::losses(Margins rows, double& correct) const {
   return loss;
 }
 
-double LinearModel::weighted_losses(const Margins& rows, double& correct) const {
+template <class Real>
+double LinearModel::weighted_losses(const BasicMargins<Real>& rows, double& correct) const {
   if (outputs_ == 1 && all_known(rows.targets, rows.n)) {
     const tensor::LossSums sums =
         tensor::apply_loss(one_margin(), rows.n, rows.targets, rows.weights, rows.z);
@@ -261,8 +291,8 @@ double LinearModel::weighted_losses(const Margins& rows, double& correct) const 
     const float weight = rows.weights[i];
     std::size_t end = i + 1;
     while (end < rows.n && rows.weights[end] == weight) ++end;
-    loss += weight *
-            losses({end - i, rows.classes, rows.stride, rows.targets + i, rows.z + i}, correct);
+    const BasicMargins<Real> part{end - i, rows.classes, rows.stride, rows.targets + i, rows.z + i};
+    loss += weight * losses(part, correct);
     for (std::size_t c = 0; c < outputs_; ++c)
       for (std::size_t r = i; r < end; ++r) rows.z[c * rows.stride + r] *= weight;
     i = end;
@@ -270,17 +300,9 @@ double LinearModel::weighted_losses(const Margins& rows, double& correct) const 
   return loss;
 }
 
-std::size_t LinearModel::winner(const Margins& rows, std::size_t i) {
-  if (rows.classes == 1) return rows.z[i] > 0 ? 1 : 0;
-  std::size_t best = 0;
-  for (std::size_t c = 1; c < rows.classes; ++c)
-    if (rows.z[c * rows.stride + i] > rows.z[best * rows.stride + i]) best = c;
-  return best;
-}
-
 Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float> parameters,
                                        const Wanted& wanted) {
-  check(batch, parameters, false);
+  check(batch, parameters.size(), false);
   const std::size_t n = batch.rows();
   Prediction out;
   if (classes_ > 0) out.classes.resize(n);
@@ -289,7 +311,7 @@ Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float
   if (with_target) out.target_probabilities.assign(n, 0.0F);
   if (wanted.class_scores) out.class_scores.resize(n * classes_);
   if (wanted.probabilities) out.probabilities.resize(n * classes_);
-  float* z = margins_.data();
+  float* z = scratch_.margins.data();
   auto predict_tiles = [&](const auto& x) {
     for_tiles(x, parameters.data(), z, [&](const auto& tile, std::size_t begin, Prefetch&) {
       const Margins rows{tile.rows, outputs_, stride_, nullptr, z};
@@ -374,22 +396,36 @@ std::vector<Model::Piece> LinearModel::pieces() const {
 void LinearModel::add_losses_along(const Batch& batch, std::span<const float> parameters,
                                    std::span<const float> direction,
                                    std::span<const double> lengths, std::span<double> losses) {
-  check(batch, parameters, true);
+  add_losses(batch, parameters, direction, lengths, losses);
+}
+void LinearModel::add_losses_along(const Batch& batch, std::span<const double> parameters,
+                                   std::span<const double> direction,
+                                   std::span<const double> lengths, std::span<double> losses) {
+  add_losses(batch, parameters, direction, lengths, losses);
+}
+
+template <class Real>
+void LinearModel::add_losses(const Batch& batch, std::span<const Real> parameters,
+                             std::span<const Real> direction, std::span<const double> lengths,
+                             std::span<double> losses) {
+  check(batch, parameters.size(), true);
   const std::size_t size = outputs_ * stride_;
-  line_margins_.resize(line_blocks_.limit() * 2 * size);
+  Scratch<Real>& space = scratch<Real>();
+  space.line.resize(double_blocks_.limit() * 2 * size);
   auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, double* own) {
-    float* z = margins_.data() + block * size;
-    float* slopes = line_margins_.data() + block * 2 * size;
-    float* at = slopes + size;
+    Real* z = space.margins.data() + block * size;
+    Real* slopes = space.line.data() + block * 2 * size;
+    Real* at = slopes + size;
     double correct = 0;
     const auto add_tile = [&](const auto& tile, std::size_t from, Prefetch&) {
-      const float* biases = direction.data() + outputs_ * features_;
+      const Real* biases = direction.data() + outputs_ * features_;
       for (std::size_t c = 0; c < outputs_; ++c)
         tensor::margins(tile, direction.data() + c * features_, biases[c], slopes + c * stride_);
-      Margins rows{tile.rows, outputs_, stride_, batch.targets.data() + begin + from, at};
+      BasicMargins<Real> rows{tile.rows, outputs_, stride_, batch.targets.data() + begin + from,
+                              at};
       if (!batch.weights.empty()) rows.weights = batch.weights.data() + begin + from;
       for (std::size_t k = 0; k < lengths.size(); ++k) {
-        const auto t = static_cast<float>(lengths[k]);
+        const auto t = static_cast<Real>(lengths[k]);
         for (std::size_t c = 0; c < outputs_; ++c)
           for (std::size_t i = c * stride_; i < c * stride_ + tile.rows; ++i)
             at[i] = z[i] + t * slopes[i];
@@ -402,8 +438,8 @@ void LinearModel::add_losses_along(const Batch& batch, std::span<const float> pa
         batch.features);
     return Totals{};
   };
-  line_blocks_.add(batch.rows(), tensor::stored_values(batch.features) * outputs_, losses,
-                   add_block);
+  double_blocks_.add(batch.rows(), tensor::stored_values(batch.features) * outputs_, losses,
+                     add_block);
 }
 
 std::vector<std::pair<std::size_t, std::size_t>> LinearModel::penalized() const {

@@ -31,13 +31,14 @@ std::vector<Option> linear_options(std::vector<Option> others);
 /// as classified wrongly. Rows with weights (Batch::weights) take the tiles too.
 ///
 /// A model that predicts numbers has one margin, which is its prediction.
-class LinearModel : public GradientModel {
+class LinearModel : public GradientModel, private DoubleSums {
  public:
   std::size_t parameter_count() const final { return outputs_ * (features_ + 1); }
   void initialize(const Start& start, std::span<float> parameters) final;
   Totals accumulate(const Batch& batch, std::span<const float> parameters,
                     std::span<float> sums) final;
   Totals evaluate(const Batch& batch, std::span<const float> parameters) final;
+  DoubleSums* in_double() final { return this; }
   using Model::predict;
   /// The target probability of a row whose label is not in the map is 0.
   Prediction predict(const Batch& batch, std::span<const float> parameters,
@@ -68,19 +69,23 @@ class LinearModel : public GradientModel {
   LinearModel(const Shape& shape, const Options& options, Numbers);
 
   /// Margins of n rows with known targets; that of class c and row i is at z[c · stride + i].
-  struct Margins {
+  template <class Real>
+  struct BasicMargins {
     std::size_t n;
     std::size_t classes;
     std::size_t stride;
     const float* targets;
-    float* z;
+    Real* z;
     const float* weights = nullptr;  ///< null: 1
   };
+  using Margins = BasicMargins<float>;
+  using DoubleMargins = BasicMargins<double>;
   /// The loss of one margin, as a kernel implements it.
   virtual tensor::Loss one_margin() const = 0;
   /// For K margins per row: replaces them by ∂loss/∂z, adds the number of correctly classified rows
   /// to `correct` and returns the sum of the losses.
   virtual double many_classes(const Margins& rows, double& correct) const;
+  virtual double many_classes(const DoubleMargins& rows, double& correct) const;
   /// The largest second derivative of a row's loss by its margins (of the hinge, which has none,
   /// 1).
   virtual double curvature() const = 0;
@@ -90,27 +95,49 @@ class LinearModel : public GradientModel {
   virtual void class_probabilities(const Margins& rows, std::size_t i, float* out) const;
 
   /// The class of row i.
-  static std::size_t winner(const Margins& rows, std::size_t i);
+  template <class Real>
+  static std::size_t winner(const BasicMargins<Real>& rows, std::size_t i) {
+    if (rows.classes == 1) return rows.z[i] > 0 ? 1 : 0;
+    std::size_t best = 0;
+    for (std::size_t c = 1; c < rows.classes; ++c)
+      if (rows.z[c * rows.stride + i] > rows.z[best * rows.stride + i]) best = c;
+    return best;
+  }
 
  private:
-  void check(const Batch& batch, std::span<const float> parameters, bool needs_targets) const;
-  Totals sums_of(const Batch& batch, std::span<const float> parameters, std::span<float> sums);
+  Totals accumulate(const Batch& batch, std::span<const double> parameters,
+                    std::span<double> sums) final;
+  Totals evaluate(const Batch& batch, std::span<const double> parameters) final;
+  void add_losses_along(const Batch& batch, std::span<const double> parameters,
+                        std::span<const double> direction, std::span<const double> lengths,
+                        std::span<double> losses) final;
+
+  void check(const Batch& batch, std::size_t parameters, bool needs_targets) const;
+  template <class Real>
+  Totals sums_of(const Batch& batch, std::span<const Real> parameters, std::span<Real> sums);
+  template <class Real>
+  void add_losses(const Batch& batch, std::span<const Real> parameters,
+                  std::span<const Real> direction, std::span<const double> lengths,
+                  std::span<double> losses);
   /// Numbers: all are. `classes_` is 0 then.
   bool known(float target) const {
     return classes_ == 0 || (target >= 0 && target < static_cast<float>(classes_));
   }
   bool all_known(const float* targets, std::size_t n) const;
   /// Replaces margins by ∂loss/∂z and returns the sum of the losses, without weights.
-  double losses(Margins rows, double& correct) const;
+  template <class Real>
+  double losses(BasicMargins<Real> rows, double& correct) const;
   /// The same with weights, for the sum and the derivatives.
-  double weighted_losses(const Margins& rows, double& correct) const;
+  template <class Real>
+  double weighted_losses(const BasicMargins<Real>& rows, double& correct) const;
   /// Calls visit(tile, its first row, prefetch hint) for each tile of x, with its margins in z.
-  template <class View, class Visit>
-  void for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const;
+  template <class View, class Real, class Visit>
+  void for_tiles(const View& x, const Real* parameters, Real* z, Visit&& visit) const;
 
   LinearModel(std::size_t features, std::size_t classes, const Options& options);
   /// Adds what only evaluate() reports of numbers, given the (weighted) errors.
-  static void add_errors(const Margins& rows, Totals& totals);
+  template <class Real>
+  static void add_errors(const BasicMargins<Real>& rows, Totals& totals);
 
   std::size_t features_;
   std::size_t classes_;  ///< 0: it predicts numbers
@@ -120,9 +147,17 @@ class LinearModel : public GradientModel {
   bool penalizes_as_saved_;
   std::size_t stride_;  ///< the most rows of a tile
   RowBlocks blocks_;
-  std::vector<float> margins_;  ///< outputs × stride for each block
-  BasicRowBlocks<double> line_blocks_;
-  std::vector<float> line_margins_;  ///< the same, of a direction and of a point on it
+  BasicRowBlocks<double> double_blocks_;
+  /// Scratch space of one of the types.
+  template <class Real>
+  struct Scratch {
+    std::vector<Real> margins;  ///< outputs × stride for each block
+    std::vector<Real> line;     ///< the same, of a direction and of a point on it
+  };
+  template <class Real>
+  Scratch<Real>& scratch();
+  Scratch<float> scratch_;
+  Scratch<double> double_scratch_;  ///< empty until it is needed
 };
 
 }  // namespace lambdaml::model

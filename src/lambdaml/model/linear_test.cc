@@ -107,6 +107,64 @@ TEST_P(Gradients, AreThoseOfTheLossInEveryForm) {
   }
 }
 
+TEST_P(Gradients, InDoubleAreExact) {
+  const Case& c = GetParam();
+  Rows rows = random_rows(c.rows, c.features, c.classes, 7, c.density);
+  const auto model = model_of(c);
+  auto& gradients = dynamic_cast<GradientModel&>(*model);
+  DoubleSums& exact = *gradients.in_double();
+  const std::vector<float> floats = random_parameters(model->parameter_count(), 3);
+  std::vector<double> w(floats.begin(), floats.end()), direction(w.size());
+  for (std::size_t k = 0; k < w.size(); ++k) w[k] += 1e-9 * static_cast<double>(k);
+  for (std::size_t k = 0; k < w.size(); ++k) direction[k] = std::cos(static_cast<double>(k));
+  const std::vector<double> lengths{1, 0.25};
+  const auto at = [&](double t) {
+    std::vector<double> point = w;
+    for (std::size_t k = 0; k < w.size(); ++k) point[k] += t * direction[k];
+    return point;
+  };
+  const double loss = reference_loss(c.model, c.classes, rows, w);
+  // Along the direction; of the hinge, whose slope jumps, not.
+  const double h = 1e-6;
+  const double slope = (reference_loss(c.model, c.classes, rows, at(h)) -
+                        reference_loss(c.model, c.classes, rows, at(-h))) /
+                       (2 * h);
+  std::vector<float> weights(c.rows);
+  for (std::size_t i = 0; i < c.rows; ++i) weights[i] = static_cast<float>(i % 3) / 2;
+  for (auto [form, batch] : rows.forms()) {
+    std::vector<double> sums(w.size(), 1.0), losses(lengths.size(), 1.0);
+    const Totals totals = exact.accumulate(batch, w, sums);
+    EXPECT_NEAR(totals.loss, loss, 1e-13 * (1 + loss)) << form;
+    double along = 0;
+    for (std::size_t k = 0; k < w.size(); ++k) along += (sums[k] - 1) * direction[k];
+    if (c.model != "svm") {
+      EXPECT_NEAR(along, slope, 1e-7 * (1 + std::abs(slope))) << form;
+    }
+    EXPECT_NEAR(exact.evaluate(batch, w).loss, loss, 1e-13 * (1 + loss)) << form;
+    EXPECT_EQ(exact.evaluate(batch, w).correct, totals.correct) << form;
+    exact.add_losses_along(batch, w, direction, lengths, losses);
+    for (std::size_t k = 0; k < lengths.size(); ++k) {
+      const double expected = reference_loss(c.model, c.classes, rows, at(lengths[k]));
+      EXPECT_NEAR(losses[k], 1 + expected, 1e-13 * (1 + expected)) << form;
+    }
+    // Rows with weights: the sum over the rows of each weight, times it.
+    batch.weights = weights;
+    std::vector<double> weighted(w.size()), one_by_one(w.size());
+    const double weighted_loss = exact.accumulate(batch, w, weighted).loss;
+    double expected_loss = 0;
+    for (std::size_t i = 0; i < c.rows; ++i) {
+      Batch row = batch.slice(i, i + 1);
+      row.weights = {};
+      std::vector<double> own(w.size());
+      expected_loss += weights[i] * exact.accumulate(row, w, own).loss;
+      for (std::size_t k = 0; k < w.size(); ++k) one_by_one[k] += weights[i] * own[k];
+    }
+    EXPECT_NEAR(weighted_loss, expected_loss, 1e-13 * (1 + expected_loss)) << form;
+    for (std::size_t k = 0; k < w.size(); ++k)
+      EXPECT_NEAR(weighted[k], one_by_one[k], 1e-12 * static_cast<double>(c.rows)) << form;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Linear, Gradients,
                          ::testing::Values(Case{"lr", 2, 300, 28, 1}, Case{"lr", 2, 1, 1, 1},
                                            Case{"lr", 2, 37, 130, 0.1}, Case{"lr", 3, 300, 7, 1},

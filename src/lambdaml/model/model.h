@@ -233,10 +233,28 @@ class Model {
   virtual std::optional<Buffer> to_empty_file() { return {}; }
 };
 
+/// A gradient model's sums with parameters, and all that follows from them, in double: for an
+/// optimizer that goes on to where floats differ by rounding only. The rows are floats all the
+/// same. Each method is what GradientModel has under its name. Takes up to twice the time.
+class DoubleSums {
+ public:
+  virtual Totals accumulate(const Batch& batch, std::span<const double> parameters,
+                            std::span<double> sums) = 0;
+  virtual Totals evaluate(const Batch& batch, std::span<const double> parameters) = 0;
+  virtual void add_losses_along(const Batch& batch, std::span<const double> parameters,
+                                std::span<const double> direction, std::span<const double> lengths,
+                                std::span<double> losses) = 0;
+
+ protected:
+  ~DoubleSums() = default;
+};
+
 /// A model trained along its gradient: sums_count() = parameter_count().
 class GradientModel : public Model {
  public:
   std::size_t sums_count() const final { return parameter_count(); }
+  /// Its sums in double; null if it has none. A part of the model.
+  virtual DoubleSums* in_double() { return nullptr; }
   /// Adds the batch's sums to `sums` and returns its totals: sums += Σ_i ∂loss_i/∂w, without
   /// penalty.
   virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,

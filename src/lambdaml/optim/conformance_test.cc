@@ -319,7 +319,12 @@ std::vector<Subject> subjects() {
         {"l2", "0.01"},
         {"lambda", "0.001"},
         {"lbfgs_tolerance_gradient", "1e-3"},
-        {"lbfgs_tolerance_loss", "1e-3"}}}};
+        {"lbfgs_tolerance_loss", "1e-3"}}},
+      {"lbfgs_in_double", "lbfgs", "lr", {{"lbfgs_precision", "float64"}, {"l2", "0.01"}}},
+      {"sparse_lbfgs_in_double",
+       "lbfgs",
+       "lr",
+       {{"lbfgs_precision", "float64"}, {"lbfgs_memory", "2"}, {"lambda", "0.001"}}}};
   for (const Plugin& plugin : registry().entries())
     if (std::ranges::find(out, plugin.name, &Subject::name) == out.end())
       out.push_back({plugin.name, plugin.name, model_for(plugin)});

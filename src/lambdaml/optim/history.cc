@@ -10,7 +10,8 @@
 namespace lambdaml::optim {
 namespace {
 
-double mixed_dot(std::span<const float> a, std::span<const double> b) {
+template <class Real>
+double dot_in_double(std::span<const Real> a, std::span<const double> b) {
   // Several sums, so that an addition need not wait for the one before.
   constexpr std::size_t kSums = 8;
   std::array<double, kSums> sums{};
@@ -32,17 +33,29 @@ void add_multiple(double factor, std::span<const float> of, std::span<double> to
 double dot_product(std::span<const float> a, std::span<const float> b) {
   return tensor::dot(a.size(), a.data(), b.data());
 }
+double dot_product(std::span<const double> a, std::span<const double> b) {
+  return dot_in_double(a, b);
+}
 
 History::History(std::size_t capacity, std::size_t size)
     : capacity_(capacity), size_(size), steps_(capacity * size), changes_(capacity * size) {}
 
 void History::add(std::span<const float> step, std::span<const float> change) {
+  add_pair(step, change);
+}
+void History::add(std::span<const double> step, std::span<const double> change) {
+  add_pair(step, change);
+}
+
+template <class Real>
+void History::add_pair(std::span<const Real> step, std::span<const Real> change) {
   const double curvature = dot_product(step, change);
   if (!(curvature > 1e-10 * std::sqrt(dot_product(step, step) * dot_product(change, change))))
     return;
-  std::copy(step.begin(), step.end(), steps_.begin() + static_cast<std::ptrdiff_t>(next_ * size_));
-  std::copy(change.begin(), change.end(),
-            changes_.begin() + static_cast<std::ptrdiff_t>(next_ * size_));
+  const auto at = static_cast<std::ptrdiff_t>(next_ * size_);
+  const auto rounded = [](Real value) { return static_cast<float>(value); };
+  std::ranges::transform(step, steps_.begin() + at, rounded);
+  std::ranges::transform(change, changes_.begin() + at, rounded);
   next_ = (next_ + 1) % capacity_;
   count_ = std::min(count_ + 1, capacity_);
 }
@@ -54,10 +67,11 @@ void History::add_curvature(double curvature) {
 
 void History::multiply(std::span<double> v) const {
   if (empty()) return multiply_by_scales(1, v);
-  std::vector<double> factors(count_);
+  std::vector<double> factors(count_), curvatures(count_);
   for (std::size_t age = 0; age < count_; ++age) {
     const auto s = step(place(age)), y = change(place(age));
-    factors[age] = mixed_dot(s, v) / dot_product(s, y);
+    curvatures[age] = dot_product(s, y);
+    factors[age] = dot_in_double(s, v) / curvatures[age];
     add_multiple(-factors[age], y, v);
   }
   const auto newest = change(place(0));
@@ -67,10 +81,10 @@ void History::multiply(std::span<double> v) const {
   else
     for (std::size_t i = 0; i < size_; ++i)
       squares += static_cast<double>(newest[i]) * newest[i] * scales_[i];
-  multiply_by_scales(dot_product(step(place(0)), newest) / squares, v);
+  multiply_by_scales(curvatures[0] / squares, v);
   for (std::size_t age = count_; age-- > 0;) {
     const auto s = step(place(age)), y = change(place(age));
-    add_multiple(factors[age] - mixed_dot(y, v) / dot_product(s, y), s, v);
+    add_multiple(factors[age] - dot_in_double(y, v) / curvatures[age], s, v);
   }
 }
 

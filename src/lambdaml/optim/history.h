@@ -7,6 +7,7 @@
 namespace lambdaml::optim {
 
 double dot_product(std::span<const float> a, std::span<const float> b);
+double dot_product(std::span<const double> a, std::span<const double> b);
 
 /// The newest steps and the gradient's change over each of them: an approximation of the inverse
 /// Hessian (Nocedal, Wright 2006: "Numerical Optimization", algorithm 7.4).
@@ -21,8 +22,10 @@ class History {
   void set_scales(std::span<const float> scales) { scales_ = scales; }
 
   /// Adds a step and the gradient's change, in place of the oldest pair when full. A pair without
-  /// positive curvature, which has nothing to say about a minimum, is left out.
+  /// positive curvature, which has nothing to say about a minimum, is left out. Doubles are kept as
+  /// floats: which way to go needs no more digits.
   void add(std::span<const float> step, std::span<const float> change);
+  void add(std::span<const double> step, std::span<const double> change);
   void clear() { count_ = next_ = 0; }
   /// As if the function had another `curvature`/2 ‖w‖² in it, from the beginning.
   void add_curvature(double curvature);
@@ -40,6 +43,8 @@ class History {
   void set_scalars(std::span<const double> scalars);
 
  private:
+  template <class Real>
+  void add_pair(std::span<const Real> step, std::span<const Real> change);
   void multiply_by_scales(double factor, std::span<double> v) const;
   std::span<const float> step(std::size_t pair) const {
     return std::span(steps_).subspan(pair * size_, size_);

@@ -12,8 +12,9 @@ namespace {
 
 /// How much of the decrease that the slope promises a step must bring (Armijo's condition).
 constexpr double kSufficient = 1e-4;
-/// Losses are sums of floats: differences below this share of the objective mean nothing.
-constexpr double kNoise = 1e-7;
+/// Differences of losses below this share of the objective mean nothing.
+template <class Real>
+constexpr double kNoise = std::is_same_v<Real, float> ? 1e-7 : 1e-13;
 /// How often the slopes at a step and at its end make it shorter.
 constexpr int kMostInterpolations = 6;
 /// The steps that are tried where a step along the quasi-Newton direction was refused.
@@ -29,26 +30,31 @@ double cubic_minimum(double value0, double slope0, double value1, double slope1)
 
 }  // namespace
 
-std::array<double, Minimizer::kWindow> Minimizer::no_values() {
+template <class Real>
+std::array<double, BasicMinimizer<Real>::kWindow> BasicMinimizer<Real>::no_values() {
   std::array<double, kWindow> out{};
   out.fill(std::numeric_limits<double>::infinity());
   return out;
 }
 
-Minimizer::Minimizer(Objective objective, std::size_t memory, std::size_t parameters)
+template <class Real>
+BasicMinimizer<Real>::BasicMinimizer(BasicObjective<Real> objective, std::size_t memory,
+                                     std::size_t parameters)
     : objective_(std::move(objective)), history_(memory, parameters) {}
 
-void Minimizer::begin(std::span<const float> w) {
+template <class Real>
+void BasicMinimizer<Real>::begin(std::span<const Real> w) {
   w_.assign(w.begin(), w.end());
   trial_ = w_;
-  for (std::vector<float>* vector : {&gradient_, &direction_, &steepest_})
-    vector->assign(w_.size(), 0.0F);
+  for (std::vector<Real>* vector : {&gradient_, &direction_, &steepest_})
+    vector->assign(w_.size(), Real{0});
   started_ = searching_ = is_along_steepest_ = is_chosen_ = false;
   values_ = no_values();
   points_.clear();
 }
 
-const std::vector<std::vector<float>>& Minimizer::points() {
+template <class Real>
+const std::vector<std::vector<Real>>& BasicMinimizer<Real>::points() {
   if (!points_.empty()) return points_;
   objective_.steepest(w_, gradient_, steepest_);
   for (const double length : lengths_) {
@@ -58,21 +64,25 @@ const std::vector<std::vector<float>>& Minimizer::points() {
   return points_;
 }
 
-std::span<const double> Minimizer::lengths() const {
+template <class Real>
+std::span<const double> BasicMinimizer<Real>::lengths() const {
   if (!objective_.is_smooth()) return {};
   const auto end = std::find(lengths_.begin(), lengths_.end(), 0.0);
   return std::span(lengths_).first(static_cast<std::size_t>(end - lengths_.begin()));
 }
 
-double Minimizer::change_along(std::span<const float> steepest,
-                               std::span<const float> point) const {
+template <class Real>
+double BasicMinimizer<Real>::change_along(std::span<const Real> steepest,
+                                          std::span<const Real> point) const {
   double sum = 0;
   for (std::size_t i = 0; i < w_.size(); ++i)
     sum += static_cast<double>(steepest[i]) * (static_cast<double>(point[i]) - w_[i]);
   return sum;
 }
 
-Minimizer::Answer Minimizer::take_gradient(double mean_loss, std::span<float> gradient) {
+template <class Real>
+typename BasicMinimizer<Real>::Answer BasicMinimizer<Real>::take_gradient(
+    double mean_loss, std::span<Real> gradient) {
   objective_.add_penalty_gradient(trial_, gradient);
   const double value = mean_loss + objective_.penalty(trial_);
   const bool finite = std::isfinite(value) && std::isfinite(dot_product(gradient, gradient));
@@ -108,21 +118,26 @@ Minimizer::Answer Minimizer::take_gradient(double mean_loss, std::span<float> gr
 }
 
 /// Whether the objective at the trial differs from that at w by no more than rounding.
-bool Minimizer::is_noise(double value) const { return value <= value_ + kNoise * std::abs(value_); }
+template <class Real>
+bool BasicMinimizer<Real>::is_noise(double value) const {
+  return value <= value_ + kNoise<Real> * std::abs(value_);
+}
 
 /// The slope at the trial along the step to it, where that is the gradient. An L1 penalty has one
 /// too: that of the steepest direction there, along the step as it was cut off at 0.
-double Minimizer::slope_at_trial(std::span<const float> gradient) const {
+template <class Real>
+double BasicMinimizer<Real>::slope_at_trial(std::span<const Real> gradient) const {
   if (objective_.is_smooth() && length_ == 1) return dot_product(gradient, direction_);
   if (objective_.is_smooth()) return change_along(gradient, trial_);
-  std::vector<float> steepest(w_.size());
+  std::vector<Real> steepest(w_.size());
   objective_.steepest(trial_, gradient, steepest);
   return change_along(steepest, trial_);
 }
 
 /// Whether the step to `trial_`, where that is the gradient, is to be taken.
-bool Minimizer::is_sufficient(double value, double expected,
-                              std::span<const float> gradient) const {
+template <class Real>
+bool BasicMinimizer<Real>::is_sufficient(double value, double expected,
+                                         std::span<const Real> gradient) const {
   if (is_chosen_ || value <= value_ + kSufficient * expected) return true;
   // Where the values differ by no more than their noise, the slopes decide (Hager, Zhang 2005: the
   // approximate Wolfe condition).
@@ -131,7 +146,8 @@ bool Minimizer::is_sufficient(double value, double expected,
 
 /// Makes the trial shorter, to where the slope is 0 if it is linear: where losses are of no use.
 /// Returns whether it has; not if that was done often enough.
-bool Minimizer::interpolate_slopes(double expected, std::span<const float> gradient) {
+template <class Real>
+bool BasicMinimizer<Real>::interpolate_slopes(double expected, std::span<const Real> gradient) {
   const double shorter = length_ * expected / (expected - slope_at_trial(gradient));
   if (!(shorter > 0 && shorter < length_) || interpolations_ == kMostInterpolations) return false;
   ++interpolations_;
@@ -141,7 +157,8 @@ bool Minimizer::interpolate_slopes(double expected, std::span<const float> gradi
 }
 
 /// Makes the trial, of which that is the gradient, the current parameters.
-void Minimizer::accept(double value, std::span<float> gradient) {
+template <class Real>
+void BasicMinimizer<Real>::accept(double value, std::span<Real> gradient) {
   w_ = trial_;
   std::copy(gradient.begin(), gradient.end(), gradient_.begin());
   value_ = value;
@@ -152,12 +169,14 @@ void Minimizer::accept(double value, std::span<float> gradient) {
   is_chosen_ = false;
 }
 
-double Minimizer::decrease() const {
+template <class Real>
+double BasicMinimizer<Real>::decrease() const {
   return (values_.front() - value_) / (kWindow * std::abs(value_));
 }
 
 /// Sets the trial to the unit step of the quasi-Newton direction.
-void Minimizer::propose() {
+template <class Real>
+void BasicMinimizer<Real>::propose() {
   std::vector<double> v(steepest_.begin(), steepest_.end());
   history_.multiply(v);
   for (double& value : v) value = -value;
@@ -171,13 +190,14 @@ void Minimizer::propose() {
   objective_.move(w_, length_, direction_, steepest_, trial_);
 }
 
-void Minimizer::search_along_steepest() {
+template <class Real>
+void BasicMinimizer<Real>::search_along_steepest() {
   history_.clear();
   std::vector<double> descent(steepest_.begin(), steepest_.end());
   history_.multiply(descent);
   double slope = 0;
   for (std::size_t i = 0; i < w_.size(); ++i) {
-    direction_[i] = -static_cast<float>(descent[i]);
+    direction_[i] = -static_cast<Real>(descent[i]);
     slope += descent[i] * steepest_[i];
   }
   is_along_steepest_ = true;
@@ -191,8 +211,9 @@ void Minimizer::search_along_steepest() {
 }
 
 /// Searches among steps shorter than that to `trial_`, which was refused.
-void Minimizer::search_along_direction(bool finite, double value, double expected,
-                                       std::span<const float> gradient) {
+template <class Real>
+void BasicMinimizer<Real>::search_along_direction(bool finite, double value, double expected,
+                                                  std::span<const Real> gradient) {
   searching_ = true;
   lengths_.fill(0);
   const bool known = finite && objective_.is_smooth();
@@ -205,7 +226,9 @@ void Minimizer::search_along_direction(bool finite, double value, double expecte
   points_.clear();
 }
 
-Minimizer::Answer Minimizer::take_losses(std::span<const double> mean_losses) {
+template <class Real>
+typename BasicMinimizer<Real>::Answer BasicMinimizer<Real>::take_losses(
+    std::span<const double> mean_losses) {
   points();  // a worker without rows has not asked for them
   std::size_t best = points_.size();
   double lowest = 0;
@@ -235,23 +258,38 @@ Minimizer::Answer Minimizer::take_losses(std::span<const double> mean_losses) {
   return Answer::more;
 }
 
-State Minimizer::state() {
-  return {{"parameters", w_},        {"trial", trial_},           {"gradient", gradient_},
-          {"direction", direction_}, {"steps", history_.steps()}, {"changes", history_.changes()}};
+template <class Real>
+State BasicMinimizer<Real>::state() {
+  if constexpr (kIsDouble)
+    return {{"steps", history_.steps()}, {"changes", history_.changes()}};
+  else
+    return {{"parameters", w_},          {"trial", trial_},
+            {"gradient", gradient_},     {"direction", direction_},
+            {"steps", history_.steps()}, {"changes", history_.changes()}};
 }
 
-std::vector<double> Minimizer::scalars() const {
+template <class Real>
+std::size_t BasicMinimizer<Real>::scalar_count() const {
+  return kScalars + (kIsDouble ? 4 * w_.size() : 0);
+}
+
+template <class Real>
+std::vector<double> BasicMinimizer<Real>::scalars() const {
   std::vector<double> out = {value_, norm_, first_norm_, length_, 1.0 * interpolations_};
   for (const bool flag : {started_, searching_, is_along_steepest_, is_chosen_})
     out.push_back(flag ? 1 : 0);
   history_.append_scalars(out);
   out.insert(out.end(), lengths_.begin(), lengths_.end());
   out.insert(out.end(), values_.begin(), values_.end());
+  if constexpr (kIsDouble)
+    for (const std::vector<Real>* vector : {&w_, &trial_, &gradient_, &direction_})
+      out.insert(out.end(), vector->begin(), vector->end());
   return out;
 }
 
-void Minimizer::set_scalars(std::span<const double> scalars) {
-  check_scalars(scalars, kScalars);
+template <class Real>
+void BasicMinimizer<Real>::set_scalars(std::span<const double> scalars) {
+  check_scalars(scalars, scalar_count());
   value_ = scalars[0];
   norm_ = scalars[1];
   first_norm_ = scalars[2];
@@ -264,7 +302,13 @@ void Minimizer::set_scalars(std::span<const double> scalars) {
   at += History::kScalars;
   for (double& length : lengths_) length = scalars[at++];
   for (double& value : values_) value = scalars[at++];
+  if constexpr (kIsDouble)
+    for (std::vector<Real>* vector : {&w_, &trial_, &gradient_, &direction_})
+      for (Real& value : *vector) value = scalars[at++];
   points_.clear();
 }
+
+template class BasicMinimizer<float>;
+template class BasicMinimizer<double>;
 
 }  // namespace lambdaml::optim

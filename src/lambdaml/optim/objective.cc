@@ -5,7 +5,8 @@
 
 namespace lambdaml::optim {
 
-double Objective::penalty(std::span<const float> w) const {
+template <class Real>
+double BasicObjective<Real>::penalty(std::span<const Real> w) const {
   double squares = 0, sizes = 0;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i) {
@@ -21,29 +22,32 @@ double Objective::penalty(std::span<const float> w) const {
   return l2_ / 2 * squares + l1_ * sizes + pull_ / 2 * apart;
 }
 
-void Objective::add_penalty_gradient(std::span<const float> w, std::span<float> gradient) const {
+template <class Real>
+void BasicObjective<Real>::add_penalty_gradient(std::span<const Real> w,
+                                                std::span<Real> gradient) const {
   for (std::size_t i = 0; i < anchor_.size(); ++i)
-    gradient[i] =
-        static_cast<float>(gradient[i] + pull_ * (static_cast<double>(w[i]) - anchor_[i]));
+    gradient[i] = static_cast<Real>(gradient[i] + pull_ * (static_cast<double>(w[i]) - anchor_[i]));
   if (l2_ == 0) return;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i)
-      gradient[i] = static_cast<float>(gradient[i] + l2_ * factor(i) * factor(i) * w[i]);
+      gradient[i] = static_cast<Real>(gradient[i] + l2_ * factor(i) * factor(i) * w[i]);
 }
 
-void Objective::add_penalty_curvatures(std::span<float> curvatures) const {
+template <class Real>
+void BasicObjective<Real>::add_penalty_curvatures(std::span<float> curvatures) const {
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i)
       curvatures[i] += static_cast<float>(l2_ * factor(i) * factor(i));
 }
 
-void Objective::steepest(std::span<const float> w, std::span<const float> gradient,
-                         std::span<float> out) const {
+template <class Real>
+void BasicObjective<Real>::steepest(std::span<const Real> w, std::span<const Real> gradient,
+                                    std::span<Real> out) const {
   std::copy(gradient.begin(), gradient.end(), out.begin());
   if (is_smooth()) return;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i) {
-      const auto l1 = static_cast<float>(l1_ * factor(i));
+      const auto l1 = static_cast<Real>(l1_ * factor(i));
       if (w[i] != 0)
         out[i] = gradient[i] + std::copysign(l1, w[i]);
       else if (gradient[i] < -l1)
@@ -55,23 +59,28 @@ void Objective::steepest(std::span<const float> w, std::span<const float> gradie
     }
 }
 
-void Objective::align(std::span<const float> w, std::span<const float> steepest,
-                      std::span<double> direction) const {
+template <class Real>
+void BasicObjective<Real>::align(std::span<const Real> w, std::span<const Real> steepest,
+                                 std::span<double> direction) const {
   if (is_smooth()) return;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i)
       if (w[i] == 0 && direction[i] * steepest[i] >= 0) direction[i] = 0;
 }
 
-void Objective::move(std::span<const float> w, double t, std::span<const float> direction,
-                     std::span<const float> steepest, std::span<float> next) const {
-  for (std::size_t i = 0; i < w.size(); ++i) next[i] = static_cast<float>(w[i] + t * direction[i]);
+template <class Real>
+void BasicObjective<Real>::move(std::span<const Real> w, double t, std::span<const Real> direction,
+                                std::span<const Real> steepest, std::span<Real> next) const {
+  for (std::size_t i = 0; i < w.size(); ++i) next[i] = static_cast<Real>(w[i] + t * direction[i]);
   if (is_smooth()) return;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i) {
-      const float side = w[i] != 0 ? w[i] : -steepest[i];
+      const Real side = w[i] != 0 ? w[i] : -steepest[i];
       if (next[i] * side <= 0) next[i] = 0;
     }
 }
+
+template class BasicObjective<float>;
+template class BasicObjective<double>;
 
 }  // namespace lambdaml::optim

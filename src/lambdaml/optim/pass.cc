@@ -6,13 +6,15 @@
 
 namespace lambdaml::optim {
 
-void Pass::begin() {
+template <class Real>
+void BasicPass<Real>::begin() {
   std::ranges::fill(sums_, 0.0);
   losses_ = {};
   totals_ = {};
 }
 
-void Pass::add(model::GradientModel& model, const model::Batch& batch, Minimizer& minimizer) {
+template <class Real>
+void BasicPass<Real>::add(Sums& model, const model::Batch& batch, BasicMinimizer<Real>& minimizer) {
   if (batch.rows() == 0) return;
   if (minimizer.asks_for_losses()) {
     const std::span<const double> lengths = minimizer.lengths();
@@ -24,23 +26,32 @@ void Pass::add(model::GradientModel& model, const model::Batch& batch, Minimizer
       losses_[k] += model.evaluate(batch, points[k]).loss;
     return;
   }
-  std::ranges::fill(scratch_, 0.0F);
-  totals_ += model.accumulate(batch, minimizer.trial(), scratch_);
-  for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += scratch_[i];
+  if constexpr (std::is_same_v<Real, double>) {
+    totals_ += model.accumulate(batch, minimizer.trial(), sums_);
+  } else {
+    scratch_.assign(sums_.size(), 0.0F);
+    totals_ += model.accumulate(batch, minimizer.trial(), scratch_);
+    for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += scratch_[i];
+  }
 }
 
-void Pass::append_scalars(std::vector<double>& scalars) const {
+template <class Real>
+void BasicPass<Real>::append_scalars(std::vector<double>& scalars) const {
   append(scalars, totals_);
   scalars.insert(scalars.end(), losses_.begin(), losses_.end());
   scalars.insert(scalars.end(), sums_.begin(), sums_.end());
 }
 
-void Pass::set_scalars(std::span<const double> scalars) {
+template <class Real>
+void BasicPass<Real>::set_scalars(std::span<const double> scalars) {
   check_scalars(scalars, scalar_count());
   totals_ = take_totals(scalars, 0);
   std::copy_n(scalars.begin() + 3, losses_.size(), losses_.begin());
   std::copy(scalars.begin() + 3 + static_cast<std::ptrdiff_t>(losses_.size()), scalars.end(),
             sums_.begin());
 }
+
+template class BasicPass<float>;
+template class BasicPass<double>;
 
 }  // namespace lambdaml::optim

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "lambdaml/model/model.h"
@@ -11,12 +12,17 @@
 namespace lambdaml::optim {
 
 /// One worker's answer to a question of a Minimizer, from one pass over its rows.
-class Pass {
+template <class Real>
+class BasicPass {
  public:
-  explicit Pass(std::size_t parameters) : sums_(parameters), scratch_(parameters) {}
+  /// What the minimizer's vectors are summed by.
+  using Sums =
+      std::conditional_t<std::is_same_v<Real, float>, model::GradientModel, model::DoubleSums>;
+
+  explicit BasicPass(std::size_t parameters) : sums_(parameters) {}
 
   void begin();
-  void add(model::GradientModel& model, const model::Batch& batch, Minimizer& minimizer);
+  void add(Sums& model, const model::Batch& batch, BasicMinimizer<Real>& minimizer);
 
   /// Sums over the rows: of the gradient at the trial, with totals, or of the losses at points.
   std::span<const double> gradient() const { return sums_; }
@@ -30,9 +36,11 @@ class Pass {
 
  private:
   std::vector<double> sums_;
-  std::vector<float> scratch_;
+  std::vector<float> scratch_;  ///< a batch's gradient in float
   std::array<double, Minimizer::kMostSteps> losses_{};
   model::Totals totals_;
 };
+
+using Pass = BasicPass<float>;
 
 }  // namespace lambdaml::optim

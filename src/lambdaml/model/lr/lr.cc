@@ -26,25 +26,32 @@ class LogisticRegression final : public LinearModel {
   double curvature() const override { return is_binary_ ? 0.25 : 0.5; }
 
   double many_classes(const Margins& rows, double& correct) const override {
+    return softmax(rows, correct);
+  }
+  double many_classes(const DoubleMargins& rows, double& correct) const override {
+    return softmax(rows, correct);
+  }
+  template <class Real>
+  static double softmax(const BasicMargins<Real>& rows, double& correct) {
     double loss = 0;
     for (std::size_t i = 0; i < rows.n; ++i) {
-      float* z = rows.z + i;
+      Real* z = rows.z + i;
       const auto target = static_cast<std::size_t>(rows.targets[i]);
       const std::size_t best = winner(rows, i);
       correct += best == target ? 1 : 0;
       // Relative to the largest margin no exponential overflows.
-      const float largest = z[best * rows.stride];
-      const float of_target = z[target * rows.stride] - largest;
-      float sum = 0;
+      const Real largest = z[best * rows.stride];
+      const Real of_target = z[target * rows.stride] - largest;
+      Real sum = 0;
       for (std::size_t c = 0; c < rows.classes; ++c) {
-        float& margin = z[c * rows.stride];
+        Real& margin = z[c * rows.stride];
         margin = std::exp(margin - largest);
         sum += margin;
       }
       loss += std::log(static_cast<double>(sum)) - of_target;
-      const float scale = 1.0F / sum;
+      const Real scale = 1 / sum;
       for (std::size_t c = 0; c < rows.classes; ++c) z[c * rows.stride] *= scale;
-      z[target * rows.stride] -= 1.0F;
+      z[target * rows.stride] -= 1;
     }
     return loss;
   }

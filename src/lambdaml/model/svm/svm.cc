@@ -34,17 +34,24 @@ class SupportVectorMachine final : public LinearModel {
   double curvature() const override { return is_squared_ ? 2 : 1; }
 
   double many_classes(const Margins& rows, double& correct) const override {
+    return one_against_rest(rows, correct);
+  }
+  double many_classes(const DoubleMargins& rows, double& correct) const override {
+    return one_against_rest(rows, correct);
+  }
+  template <class Real>
+  double one_against_rest(const BasicMargins<Real>& rows, double& correct) const {
     for (std::size_t i = 0; i < rows.n; ++i)
       correct += winner(rows, i) == static_cast<std::size_t>(rows.targets[i]) ? 1 : 0;
     double loss = 0;
     for (std::size_t c = 0; c < rows.classes; ++c) {
-      float* z = rows.z + c * rows.stride;
+      Real* z = rows.z + c * rows.stride;
       for (std::size_t i = 0; i < rows.n; ++i) {
-        const float sign = rows.targets[i] == static_cast<float>(c) ? 1.0F : -1.0F;
-        const float slack = std::max(0.0F, 1.0F - sign * z[i]);
+        const Real sign = rows.targets[i] == static_cast<float>(c) ? 1 : -1;
+        const Real slack = std::max(Real{0}, 1 - sign * z[i]);
         loss += is_squared_ ? slack * slack : slack;
-        const float slope = is_squared_ ? 2 * slack : 1.0F;
-        z[i] = slack > 0 ? -sign * slope : 0.0F;
+        const Real slope = is_squared_ ? 2 * slack : 1;
+        z[i] = slack > 0 ? -sign * slope : 0;
       }
     }
     return loss;

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "lambdaml/base/error.h"
@@ -25,20 +26,24 @@ namespace {
 /// Ends when the gradient's norm is a small part of the first one's, when the objective has hardly
 /// decreased over five epochs, or when no step decreases it. Losses in float32 say nothing of the
 /// last digits of parameters: without a tolerance for them, it goes on until the gradient does not
-/// become smaller either.
+/// become smaller either. Real is float, or double: then everything but the rows and the history is
+/// computed and merged in double, and the gradient goes on to become smaller (ADR 85).
+template <class Real>
 class Lbfgs final : public Optimizer {
  public:
   Lbfgs(Problem problem, const Options& options)
       : problem_(std::move(problem)),
         model_(gradient_model(problem_.model, "lbfgs")),
+        sums_(sums_of(model_)),
         tolerance_gradient_(options.real("lbfgs_tolerance_gradient")),
         tolerance_loss_(options.real("lbfgs_tolerance_loss")),
-        minimizer_(Objective(l2_weight(options, problem_.rows), options.real("lambda"),
-                             model_.penalized()),
+        minimizer_(BasicObjective<Real>(l2_weight(options, problem_.rows), options.real("lambda"),
+                                        model_.penalized()),
                    static_cast<std::size_t>(options.integer("lbfgs_memory")),
                    model_.parameter_count()),
         pass_(model_.parameter_count()),
         merged_(model_.parameter_count()),
+        rounded_(kIsDouble ? model_.parameter_count() : 0),
         scales_(model_.parameter_count(), 1.0F) {
     minimizer_.history().set_scales(scales_);
     if (model_.learned() != model_.parameter_count())
@@ -61,22 +66,24 @@ class Lbfgs final : public Optimizer {
   void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
     std::vector<double> curvatures(scales_.size());
     if (!model_.add_curvatures(rows, curvatures)) return;
-    std::ranges::transform(curvatures, merged_.begin(),
+    std::vector<float> merged(scales_.size());
+    std::ranges::transform(curvatures, merged.begin(),
                            [](double sum) { return static_cast<float>(sum); });
     auto n = static_cast<double>(rows.rows());
-    communicator.merge({merged_, {&n, 1}}, comm::Meaning::state);
-    for (float& curvature : merged_) curvature = static_cast<float>(curvature / n);
-    minimizer_.objective().add_penalty_curvatures(merged_);
-    const float largest = *std::ranges::max_element(merged_);
+    communicator.merge({merged, {&n, 1}}, comm::Meaning::state);
+    for (float& curvature : merged) curvature = static_cast<float>(curvature / n);
+    minimizer_.objective().add_penalty_curvatures(merged);
+    const float largest = *std::ranges::max_element(merged);
     if (!(largest > 0) || !std::isfinite(largest)) return;
     // Of a column of zeros there is none, and no gradient.
     for (std::size_t i = 0; i < scales_.size(); ++i)
-      scales_[i] = 1 / std::sqrt(std::max(merged_[i], 1e-12F * largest));
+      scales_[i] = 1 / std::sqrt(std::max(merged[i], 1e-12F * largest));
   }
 
   void begin(std::span<const float> parameters) override {
     minimizer_.history().clear();
-    minimizer_.begin(parameters);
+    minimizer_.begin(std::vector<Real>(parameters.begin(), parameters.end()));
+    round();
   }
 
   model::Totals step(const model::Batch& batch, const Position& position) override {
@@ -85,15 +92,21 @@ class Lbfgs final : public Optimizer {
       is_within_pass_ = true;
       pass_.begin();
     }
-    pass_.add(model_, batch, minimizer_);
+    pass_.add(sums_, batch, minimizer_);
     if (!position.last_of_pass) return {};
     const bool ended = minimizer_.asks_for_losses() ? answer_losses() : answer_gradient(position);
     is_within_pass_ = false;
+    round();
     if (!ended) ++passes_;
     return ended ? totals_ : model::Totals{};
   }
 
-  std::span<const float> parameters() const override { return minimizer_.parameters(); }
+  std::span<const float> parameters() const override {
+    if constexpr (kIsDouble)
+      return rounded_;
+    else
+      return minimizer_.parameters();
+  }
   bool converged() const override { return converged_; }
   std::map<std::string, double> metrics() const override {
     return {{"objective", minimizer_.value()}, {"gradient_norm", minimizer_.norm()}};
@@ -102,6 +115,7 @@ class Lbfgs final : public Optimizer {
   State state() override {
     State state = minimizer_.state();
     state["scales"] = scales_;
+    if constexpr (kIsDouble) state["parameters"] = rounded_;
     return state;
   }
   /// Within a pass, its sums follow.
@@ -117,8 +131,9 @@ class Lbfgs final : public Optimizer {
     return out;
   }
   void set_scalars(std::span<const double> scalars) override {
-    is_within_pass_ = scalars.size() == kScalars + pass_.scalar_count();
-    if (!is_within_pass_) check_scalars(scalars, kScalars);
+    const std::size_t count = 8 + minimizer_.scalar_count();
+    is_within_pass_ = scalars.size() == count + pass_.scalar_count();
+    if (!is_within_pass_) check_scalars(scalars, count);
     if (!(scalars[0] >= 1 && scalars[0] < 1e6))
       fail(Code::data_corrupt, "the state of lbfgs: its number of passes is not possible");
     passes_ = static_cast<std::uint64_t>(scalars[0]);
@@ -127,39 +142,56 @@ class Lbfgs final : public Optimizer {
     smallest_norm_ = scalars[5];
     lowest_value_ = scalars[6];
     epochs_without_better_ = static_cast<int>(std::clamp(scalars[7], 0.0, 1.0 * kPatience));
-    minimizer_.set_scalars(scalars.subspan(8, Minimizer::kScalars));
-    if (is_within_pass_) pass_.set_scalars(scalars.subspan(kScalars));
+    minimizer_.set_scalars(scalars.subspan(8, minimizer_.scalar_count()));
+    if (is_within_pass_) pass_.set_scalars(scalars.subspan(count));
+    round();
   }
 
  private:
-  static constexpr std::size_t kScalars = 8 + Minimizer::kScalars;
+  static constexpr bool kIsDouble = std::is_same_v<Real, double>;
+  using Minimizer = BasicMinimizer<Real>;
+  using Answer = typename Minimizer::Answer;
+  using Sums = typename BasicPass<Real>::Sums;
   /// Epochs without a smaller gradient after which rounding is all that is left of it.
   static constexpr int kPatience = 30;
   static constexpr double kLess = 0.9;
-  static constexpr double kNoise = 1e-9;  ///< of the objective, a mean of losses in float32
+  /// Of the objective, a mean of losses.
+  static constexpr double kNoise = kIsDouble ? 1e-14 : 1e-9;
+
+  static Sums& sums_of(model::GradientModel& model) {
+    if constexpr (kIsDouble) {
+      if (model.in_double() != nullptr) return *model.in_double();
+      fail(Code::invalid_argument,
+           "lbfgs_precision: this model has no sums in double; linear models have them");
+    } else {
+      return model;
+    }
+  }
+
+  void round() {
+    if constexpr (kIsDouble)
+      std::ranges::transform(minimizer_.parameters(), rounded_.begin(),
+                             [](double value) { return static_cast<float>(value); });
+  }
 
   /// Returns whether the epoch is over, as the next one does.
   bool answer_gradient(const Position& position) {
-    const model::Totals& own = pass_.totals();
-    std::array<double, 3> numbers{own.loss, own.rows, own.correct};
-    std::ranges::transform(pass_.gradient(), merged_.begin(),
-                           [](double sum) { return static_cast<float>(sum); });
-    problem_.communicator.merge({merged_, numbers}, comm::Meaning::state);
-    const auto mean = static_cast<float>(1.0 / numbers[1]);
-    for (float& value : merged_) value *= mean;
+    const std::array<double, 3> numbers = merge_gradient();
+    const auto mean = static_cast<Real>(1.0 / numbers[1]);
+    for (Real& value : merged_) value *= mean;
     switch (minimizer_.take_gradient(numbers[0] / numbers[1], merged_)) {
-      case Minimizer::Answer::not_finite:
+      case Answer::not_finite:
         fail_diverged(position);
-      case Minimizer::Answer::stuck:
+      case Answer::stuck:
         // At the initial parameters, or a trial was refused.
         if (totals_.rows == 0) totals_ = {numbers[0], numbers[1], numbers[2]};
         return converge(minimizer_.norm() == 0 ? "the gradient is 0"
                                                : "no step decreases the objective");
-      case Minimizer::Answer::moved:
+      case Answer::moved:
         totals_ = {numbers[0], numbers[1], numbers[2]};
         if (!judge(position.epoch + 1)) minimizer_.propose();
         return true;
-      case Minimizer::Answer::more:
+      case Answer::more:
         // At the initial parameters, or refused.
         if (totals_.rows == 0) totals_ = {numbers[0], numbers[1], numbers[2]};
         break;
@@ -167,11 +199,31 @@ class Lbfgs final : public Optimizer {
     return false;
   }
 
+  /// Sets `merged_` to the sum over all rows; returns their loss, their number and the correct
+  /// ones.
+  std::array<double, 3> merge_gradient() {
+    const model::Totals& own = pass_.totals();
+    std::array<double, 3> numbers{own.loss, own.rows, own.correct};
+    const std::span<const double> sums = pass_.gradient();
+    if constexpr (kIsDouble) {
+      std::vector<double> all(numbers.begin(), numbers.end());
+      all.insert(all.end(), sums.begin(), sums.end());
+      problem_.communicator.merge({{}, all}, comm::Meaning::state);
+      std::copy_n(all.begin(), numbers.size(), numbers.begin());
+      std::copy(all.begin() + numbers.size(), all.end(), merged_.begin());
+    } else {
+      std::ranges::transform(sums, merged_.begin(),
+                             [](double sum) { return static_cast<float>(sum); });
+      problem_.communicator.merge({merged_, numbers}, comm::Meaning::state);
+    }
+    return numbers;
+  }
+
   bool answer_losses() {
     auto& losses = pass_.losses();
     problem_.communicator.merge({{}, losses}, comm::Meaning::state);
     for (double& loss : losses) loss /= problem_.rows;
-    return minimizer_.take_losses(losses) == Minimizer::Answer::stuck &&
+    return minimizer_.take_losses(losses) == Answer::stuck &&
            converge("no step decreases the objective");
   }
 
@@ -205,20 +257,26 @@ class Lbfgs final : public Optimizer {
 
   Problem problem_;
   model::GradientModel& model_;
+  Sums& sums_;
   double tolerance_gradient_;
   double tolerance_loss_;
   Minimizer minimizer_;
-  Pass pass_;                  ///< this worker's, in progress
-  std::vector<float> merged_;  ///< the mean gradient of all rows
-  std::vector<float> scales_;  ///< of the history
-  std::uint64_t passes_ = 1;   ///< of this epoch, as far as is known
-  model::Totals totals_;       ///< of all workers at the current parameters
+  BasicPass<Real> pass_;        ///< this worker's, in progress
+  std::vector<Real> merged_;    ///< the mean gradient of all rows
+  std::vector<float> rounded_;  ///< the parameters, where they are doubles
+  std::vector<float> scales_;   ///< of the history
+  std::uint64_t passes_ = 1;    ///< of this epoch, as far as is known
+  model::Totals totals_;        ///< of all workers at the current parameters
   double smallest_norm_ = std::numeric_limits<double>::infinity();
   double lowest_value_ = std::numeric_limits<double>::infinity();
   int epochs_without_better_ = 0;
   bool converged_ = false;
   bool is_within_pass_ = false;
 };
+
+constexpr const char* kPrecision = "lbfgs_precision";
+constexpr const char* kFloat = "float32";
+constexpr const char* kDouble = "float64";
 
 std::map<std::string, std::string> defaults(const Options& given) {
   std::map<std::string, std::string> values{{"epochs", "200"},
@@ -252,7 +310,14 @@ void register_plugin(Registry& registry) {
                     .help = "L-BFGS ends when the objective decreases by less than this part an "
                             "epoch, over five epochs; 0: when neither it nor the gradient becomes "
                             "smaller over 5 to 30",
-                    .minimum = 0}},
+                    .minimum = 0},
+                   {.name = kPrecision,
+                    .default_value = std::string(kFloat),
+                    .help =
+                        "in which L-BFGS computes and merges: float64 brings parameters of flat "
+                        "objectives to the last digits of float32, for linear models, in up to "
+                        "twice the time a pass",
+                    .choices = {kFloat, kDouble}}},
        .metrics = {{.name = "objective", .help = "mean loss and penalties", .label = "objective"},
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},
        .defaults = defaults,
@@ -260,8 +325,10 @@ void register_plugin(Registry& registry) {
        .needs_all_workers = true,
        .whole_passes = true,
        .converges = true,
-       .make = [](Problem problem, const Options& options) {
-         return std::make_unique<Lbfgs>(std::move(problem), options);
+       .make = [](Problem problem, const Options& options) -> std::unique_ptr<Optimizer> {
+         if (options.text(kPrecision) == kDouble)
+           return std::make_unique<Lbfgs<double>>(std::move(problem), options);
+         return std::make_unique<Lbfgs<float>>(std::move(problem), options);
        }});
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/optim/history.h"
 #include "lambdaml/optim/testing/problems.h"
 #include "lambdaml/optim/testing/testing.h"
@@ -16,6 +17,7 @@ using model::testing::random_rows;
 using model::testing::shape_of;
 using ::testing::Each;
 using ::testing::Lt;
+using ::testing::StartsWith;
 
 Job least_squares(const Rows& rows, std::size_t workers,
                   std::map<std::string, std::string> options = {}) {
@@ -72,6 +74,35 @@ TEST(Lbfgs, FindsTheOptimumOfRidgeForAnyNumberOfWorkers) {
       };
       EXPECT_LT(loss(trained.parameters()), loss(optimum) * (1 + 1e-5)) << l2 << ", " << workers;
     }
+  }
+}
+
+TEST(Lbfgs, InDoubleFindsTheOptimumWhereColumnsNearlyDependOnEachOther) {
+  Rows rows = random_rows(300, 6, 3, 5);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (std::size_t j = 3; j < 6; ++j) rows.at(i, j) = rows.at(i, j - 3) + rows.at(i, j) / 256;
+  const std::vector<double> optimum = ridge_optimum(rows, 1e-5);
+  for (const std::size_t workers : {1U, 2U, 7U}) {
+    Job job = least_squares(rows, workers,
+                            {{"l2", "1e-5"},
+                             {"lbfgs_precision", "float64"},
+                             {"lbfgs_tolerance_gradient", "1e-11"},
+                             {"lbfgs_tolerance_loss", "0"}});
+    job.model = [] { return make_model("linear", shape_of(6, 3), {{"intercept", "false"}}); };
+    const Trained trained = train(job);
+    for (std::size_t j = 0; j < 6; ++j)
+      EXPECT_NEAR(trained.parameters()[j], optimum[j], 1e-6 * (1 + std::abs(optimum[j])));
+    for (const auto& model : trained.models) EXPECT_EQ(model, trained.parameters());
+  }
+}
+
+TEST(Lbfgs, InDoubleNeedsAModelThatHasSuchSums) {
+  try {
+    train(least_squares(random_rows(20, 2, 3, 1), 1, {{"lbfgs_precision", "float64"}}));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_THAT(error.what(), StartsWith("lbfgs_precision: "));
   }
 }
 
