@@ -101,7 +101,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             if start is not None:
                 if options.get("optim") == "lbfgs":
                     # The first gradient, of which the tolerance is a part, is small already.
-                    options["lbfgs_tolerance_loss"] = 1e-12
+                    options["lbfgs_tolerance_loss"] = 1e-14
                 options["init"] = os.path.join(folder, "init.safetensors")
                 values = numpy.asarray(start, dtype=numpy.float32)
                 typed = _options.pairs({name: options[name] for name in ("model", "clusters") if name in options})

@@ -20,8 +20,8 @@ from ._types import Column, Rows
 
 _Self = TypeVar("_Self", bound="_Regressor")
 
-# Parameters of which L-BFGS remembers many steps: 80 MB in all.
-_FEW = 100_000
+# Parameters of all steps that L-BFGS remembers: 80 MB.
+_REMEMBERED = 10_000_000
 
 
 # max_iter=None.
@@ -97,14 +97,14 @@ class _Linear(Estimator):
             "intercept": self._switch("fit_intercept"),
             "scale": "auto",
             "penalize": "saved",
-            # scikit-learn's tol is of the largest component of the gradient. Losses in float32 are too coarse to
-            # judge by, where coefficients are wanted.
-            "lbfgs_tolerance_gradient": tol * 1e-4,
+            # scikit-learn's tol is of the largest component of the gradient, but coefficients are wanted: where the
+            # objective is flat, they differ by far more than the gradient does.
+            "lbfgs_tolerance_gradient": tol * 1e-6,
             "lbfgs_tolerance_loss": 0.0,
-            # As many steps as bring the last digits of float32 on columns that depend on each other.
-            "lbfgs_memory": 100 if parameters <= _FEW else 20,
-            # Gradients of a batch are added up in float32, those of batches in float64, one by one.
-            "batch_size": 1024 if parameters <= _FEW // 10 else 16384,
+            "lbfgs_precision": "float64",
+            # On columns that depend on each other, as many steps as there are parameters save half of the passes; with
+            # an L1 penalty, old ones are of other weights that were 0, and mislead.
+            "lbfgs_memory": min(max(_REMEMBERED // parameters, 20), 1000 if l1 == 0 else 50),
         }
 
     def _scores(self, X: Rows) -> numpy.ndarray:
