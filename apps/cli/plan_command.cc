@@ -31,6 +31,8 @@ struct PlanFlags {
   std::string optimize = "product";
   std::string out = "plan.yaml";
   std::int64_t most_workers = 256;
+  plan::WaysAsked ways;
+  plan::PilotSettings pilots;
   std::optional<OptionFlags> job;
 };
 
@@ -50,8 +52,16 @@ bool is_supported(const sim::Profile& profile, const Candidate& candidate) {
   return storage::registry().find(profile.store(candidate.channel).scheme) != nullptr;
 }
 
-ordered_json json_of(const Candidate& one, const sim::Profile& profile) {
-  return {{"channel", one.channel},
+ordered_json json_of(const plan::Epochs& epochs) {
+  return {{"p10", epochs.p10}, {"p50", epochs.p50}, {"p90", epochs.p90}};
+}
+
+ordered_json json_of(const Candidate& one, const plan::TrainedBy& by, const sim::Profile& profile) {
+  return {{"optim", by.optimizer},
+          {"batch_size", by.batch_size},
+          {"way", by.way.options},
+          {"epochs", json_of(one.epochs)},
+          {"channel", one.channel},
           {"workers", one.workers},
           {"memory_mb", one.memory_mb},
           {"aggregators", one.aggregators},
@@ -77,9 +87,18 @@ std::vector<const Candidate*> shown(const plan::Plan& plan) {
   return out;
 }
 
-std::string text_of(const Candidate& one) {
-  return fmt::format("{} workers of {} MB over {}, {} aggregator{}", one.workers, one.memory_mb,
-                     one.channel, one.aggregators, one.aggregators == 1 ? "" : "s");
+/// "-" for a way whose batches change nothing.
+std::string batch_of(const plan::TrainedBy& by) {
+  return by.has_batches ? std::to_string(by.batch_size) : "-";
+}
+
+std::string text_of(const Candidate& one, const plan::Plan& plan) {
+  std::string out =
+      fmt::format("{} workers of {} MB over {}, {} aggregator{}", one.workers, one.memory_mb,
+                  one.channel, one.aggregators, one.aggregators == 1 ? "" : "s");
+  if (const plan::Way& way = plan.ways[one.way].way; !way.options.empty())
+    out += ", by " + way.text();
+  return out;
 }
 
 std::string why_of(const Candidate& best) {
@@ -97,31 +116,59 @@ void print_candidate(const Candidate& one, const Planned& planned) {
   std::string notes = one.is_simulated ? "" : "  estimated";
   if (!is_supported(planned.question.profile, one)) notes += "  not in this build";
   if (is_best) notes += "  <- best";
-  print_line(fmt::format(
-      "{:>9} {:>19} {:>10.3g} {:>21} {:>8} {:>7} MB {:>12}{}", human_seconds(one.seconds),
-      one.is_simulated
-          ? fmt::format("{} to {}", human_seconds(one.seconds_p10), human_seconds(one.seconds_p90))
-          : "-",
-      one.usd, one.channel, one.workers, one.memory_mb, one.aggregators, notes));
+  const plan::TrainedBy& by = planned.plan.ways[one.way];
+  const bool has_spread = one.is_simulated || one.seconds_p10 < one.seconds_p90;
+  print_line(fmt::format("{:>9} {:>19} {:>9.3g} {:>16} {:>7} {:>5} MB {:>11} {:>9} {:>6} {:>6g}{}",
+                         human_seconds(one.seconds),
+                         has_spread ? fmt::format("{} to {}", human_seconds(one.seconds_p10),
+                                                  human_seconds(one.seconds_p90))
+                                    : "-",
+                         one.usd, one.channel, one.workers, one.memory_mb, one.aggregators,
+                         by.optimizer, batch_of(by), one.epochs.p50, notes));
+}
+
+/// What was learned of the goal, and what was not.
+void print_pilots(const Planned& planned) {
+  const plan::Plan& plan = planned.plan;
+  const Options& job = planned.question.job;
+  if (plan.pilots) {
+    const plan::PilotReport& pilots = *plan.pilots;
+    print_line(
+        fmt::format("pilot     {} trainings of {} of {:.0f} rows to {}, {} repetition{}, in {}{}",
+                    pilots.pilots, pilots.rows, pilots.all_rows, job.text("until"), pilots.repeats,
+                    pilots.repeats == 1 ? "" : "s", human_seconds(pilots.seconds),
+                    pilots.is_cut ? ", which --pilot-seconds ended" : ""));
+  }
+  if (!plan.missed.empty())
+    print_line(fmt::format("          not reached by {}", join(plan.missed, "; ")));
+  const auto is_known = [](const plan::TrainedBy& by) { return by.way.is_known; };
+  const bool is_varied = plan.ways.size() > 1 && std::ranges::none_of(plan.ways, is_known);
+  if (!plan.pilots && is_varied)
+    print_line(
+        "note      epochs are as many for all batch sizes, whose models are not equally good: "
+        "a goal (--until) compares them");
 }
 
 void print_plan(const Planned& planned) {
   const plan::Plan& plan = planned.plan;
-  print_line(fmt::format("{:>9} {:>19} {:>10} {:>21} {:>8} {:>10} {:>12}", "time", "p10 to p90",
-                         "dollars", "channel", "workers", "memory", "aggregators"));
+  print_line(fmt::format("{:>9} {:>19} {:>9} {:>16} {:>7} {:>8} {:>11} {:>9} {:>6} {:>6}", "time",
+                         "p10 to p90", "dollars", "channel", "workers", "memory", "aggregators",
+                         "optimizer", "batch", "epochs"));
   for (const Candidate* one : shown(plan)) print_candidate(*one, planned);
   for (const plan::OnHost& host : plan.hosts)
-    print_line(fmt::format("{:>9} {:>19} {:>10.3g} {:>21}", human_seconds(host.seconds), "-",
+    print_line(fmt::format("{:>9} {:>19} {:>9.3g} {:>16}", human_seconds(host.seconds), "-",
                            host.usd, "one " + host.name));
   const auto simulated =
       std::ranges::count_if(plan.candidates, [](const Candidate& one) { return one.is_simulated; });
   print_line(fmt::format("{} ways considered, {} simulated, with {:.3g} s of computing a row",
                          plan.considered, simulated, planned.question.seconds_per_row));
+  print_pilots(planned);
   if (!plan.best) return;
   const Candidate& best = plan.candidates.front();
   print_line(why_of(best));
   for (const plan::Change& change : plan.changes)
-    print_line(fmt::format("if        {}: {}", change.when, text_of(plan.candidates[change.best])));
+    print_line(
+        fmt::format("if        {}: {}", change.when, text_of(plan.candidates[change.best], plan)));
 }
 
 void emit_spread(YAML::Emitter& out, const char* name, double p10, double p50, double p90) {
@@ -150,6 +197,7 @@ std::map<std::string, std::string> typed_options(const PlanFlags& flags) {
 /// What the candidate says comes before what was typed.
 std::map<std::string, std::string> options_of(const Candidate& one, const Planned& planned) {
   std::map<std::string, std::string> out = planned.typed;
+  for (const auto& [name, value] : planned.plan.ways[one.way].way.options) out[name] = value;
   out["workers"] = std::to_string(one.workers);
   out["memory_mb"] = std::to_string(one.memory_mb);
   out["aggregators"] = std::to_string(one.aggregators);
@@ -174,6 +222,10 @@ std::string yaml_of(const Planned& planned) {
     out << YAML::BeginMap;
     out << YAML::Key << "train" << YAML::Value << train_line(planned, ++number);
     out << YAML::Key << "best" << YAML::Value << is_best;
+    const plan::TrainedBy& by = planned.plan.ways[one->way];
+    out << YAML::Key << "optim" << YAML::Value << by.optimizer;
+    out << YAML::Key << "batch_size" << YAML::Value << by.batch_size;
+    emit_spread(out, "epochs", one->epochs.p10, one->epochs.p50, one->epochs.p90);
     out << YAML::Key << "channel" << YAML::Value << one->channel;
     emit_spread(out, "seconds", one->seconds_p10, one->seconds, one->seconds_p90);
     emit_spread(out, "usd", one->usd_p10, one->usd, one->usd_p90);
@@ -187,11 +239,32 @@ std::string yaml_of(const Planned& planned) {
   return std::string(out.c_str()) + "\n";
 }
 
+/// null if there were none.
+ordered_json json_of_pilots(const Planned& planned) {
+  if (!planned.plan.pilots) return nullptr;
+  const plan::PilotReport& pilots = *planned.plan.pilots;
+  ordered_json left_out = ordered_json::array();
+  for (std::size_t way = 0; way < pilots.errors.size(); ++way)
+    if (!pilots.errors[way].empty())
+      left_out.push_back(
+          {{"way", planned.plan.ways[way].way.options}, {"error", pilots.errors[way]}});
+  return {{"goal", planned.question.job.text("until")},
+          {"rows", pilots.rows},
+          {"all_rows", pilots.all_rows},
+          {"trainings", pilots.pilots},
+          {"repetitions", pilots.repeats},
+          {"seconds", pilots.seconds},
+          {"ended_early", pilots.is_cut},
+          {"not_reached", planned.plan.missed},
+          {"left_out", std::move(left_out)}};
+}
+
 void print_as_json(const Planned& planned) {
   const plan::Plan& plan = planned.plan;
   const sim::Profile& profile = planned.question.profile;
   ordered_json candidates = ordered_json::array();
-  for (const Candidate& one : plan.candidates) candidates.push_back(json_of(one, profile));
+  for (const Candidate& one : plan.candidates)
+    candidates.push_back(json_of(one, plan.ways[one.way], profile));
   ordered_json hosts = ordered_json::array();
   for (const plan::OnHost& host : plan.hosts)
     hosts.push_back({{"host", host.name}, {"seconds", host.seconds}, {"usd", host.usd}});
@@ -203,6 +276,7 @@ void print_as_json(const Planned& planned) {
                                     {"best", plan.best ? ordered_json(*plan.best) : nullptr},
                                     {"changes", std::move(changes)},
                                     {"hosts", std::move(hosts)},
+                                    {"pilot", json_of_pilots(planned)},
                                     {"profile", profile.name},
                                     {"seconds_per_row", planned.question.seconds_per_row}}));
 }
@@ -221,6 +295,11 @@ plan::Question question_of(const PlanFlags& flags) {
   // They are limits of the plan, not of its simulations.
   for (const char* limit : {"deadline", "budget"}) out.job.set(limit, Option::Value(0.0), limit);
   out.data = flags.world.stand_in(out.job);
+  plan::WaysAsked asked = flags.ways;
+  // Random rows have nothing to learn that the job's have.
+  asked.has_pilots = !out.data && flags.pilots.seconds > 0;
+  out.ways = plan::ways_of(out.job, asked);
+  out.pilots = flags.pilots;
   std::string channel = out.profile.stores.front().name;
   if (out.job.is_set("channel")) {
     channel = plan::store_for_channel(out.profile, out.job.text("channel"));
@@ -256,14 +335,14 @@ void run_plan(const PlanFlags& flags, const Globals& globals) {
   const Candidate& nearest = planned.plan.candidates.front();
   fail(Code::invalid_argument,
        "plan: nothing meets the limits; the nearest takes {} and ${:.3g}: {}",
-       human_seconds(nearest.seconds_p90), nearest.usd_p90, text_of(nearest));
+       human_seconds(nearest.seconds_p90), nearest.usd_p90, text_of(nearest, planned.plan));
 }
 
 }  // namespace
 
 void add_plan_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
-      add_command(app, globals, "plan", "find the channel, workers and memory for a job");
+      add_command(app, globals, "plan", "find the channel, workers, memory and batch for a job");
   const auto flags = std::make_shared<PlanFlags>();
   flags->job.emplace(*command, job::job_options(), true);
   flags->world.add_to(*command);
@@ -274,6 +353,32 @@ void add_plan_command(CLI::App& app, Globals& globals) {
   command
       ->add_option("--most-workers", flags->most_workers, "workers of the largest candidate [256]")
       ->check(CLI::Range(1, 10000));
+  command
+      ->add_option("--optims", flags->ways.optims,
+                   "optimizers to compare, for a job with a goal (--until) [that of the job, or "
+                   "all that can train its model]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command
+      ->add_option("--batch-sizes", flags->ways.batch_sizes,
+                   "batch sizes to compare; without a goal (--until) for as many epochs [with one, "
+                   "that of the job, a quarter and four times of it]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command
+      ->add_option("--way", flags->ways.ways,
+                   "a way to train to compare, as optim=grad_avg,batch_size=100,epochs=8; with "
+                   "epochs, which are known to be enough, no pilot is run; may be repeated")
+      ->type_size(1)
+      ->allow_extra_args(false);
+  command
+      ->add_option(
+          "--pilot-seconds", flags->pilots.seconds,
+          "how long to train on a sample for the epochs that the goal takes; 0: not at all "
+          "[10]")
+      ->check(CLI::Range(0.0, 1e6));
+  command->add_option("--pilot-rows", flags->pilots.rows, "rows of that sample, at most [20000]")
+      ->check(CLI::Range(1, 1'000'000'000));
   command->add_option("-o,--out", flags->out, "where the plan goes, as YAML [plan.yaml]");
   command->callback([flags, &globals] { run_plan(*flags, globals); });
 }

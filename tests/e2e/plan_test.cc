@@ -1,5 +1,6 @@
 // Plans, estimates and calibrations as a user runs them.
 #include <filesystem>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -80,6 +81,75 @@ TEST_F(PlanCommand, ChannelsAreRepeatedWithoutPasswords) {
   EXPECT_EQ(read(folder() / "plan.yaml").find("secret"), std::string::npos);
   ASSERT_EQ(plan({"--channel", "redis://host:6379"}).exit_code, 0);
   EXPECT_THAT(read(folder() / "plan.yaml"), HasSubstr("channel: redis://host:6379"));
+}
+
+TEST_F(PlanCommand, AGoalComparesOptimizersAndBatchesAndEachLineReachesIt) {
+  const Result planned = lambdaml(
+      {"plan", "--data", "my rows.libsvm", "--until", "train_loss<=0.67", "--epochs", "40",
+       "--optims", "grad_avg,model_avg,lbfgs", "--batch-sizes", "20,80", "--seconds-per-row",
+       "1e-4", "--most-workers", "4", "--pilot-seconds", "60", "--json"});
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  const json found = planned.json();
+  EXPECT_EQ(found.at("pilot").at("goal"), "train_loss<=0.67");
+  EXPECT_EQ(found.at("pilot").at("repetitions"), 3);
+  std::set<std::string> ways;
+  std::size_t simulated = 0;
+  for (const json& one : found.at("candidates")) {
+    ways.insert(one.at("way").dump());
+    EXPECT_EQ(one.at("way").at("optim"), one.at("optim"));
+    EXPECT_GE(one.at("epochs").at("p50"), 1);
+    if (!one.at("simulated").get<bool>() || ++simulated > 3) continue;
+    // The real job takes the epochs of the simulated one.
+    const std::string run = fmt::format("run{}", simulated);
+    const json summary =
+        train({"--data", "my rows.libsvm", "--until", "train_loss<=0.67", "--epochs", "40",
+               "--optim", one.at("optim").get<std::string>(), "--batch-size",
+               std::to_string(one.at("batch_size").get<int>()), "--workers",
+               std::to_string(one.at("workers").get<int>()), "--output", run});
+    EXPECT_EQ(summary.at("ended_by"), "until") << one;
+    EXPECT_EQ(summary.at("epochs"), one.at("epochs").at("p50")) << one;
+  }
+  EXPECT_GE(ways.size(), 3U);
+  EXPECT_GE(simulated, 1U);
+  const std::string text = read(folder() / "plan.yaml");
+  const std::size_t lines = count(text, "train: ");
+  EXPECT_EQ(count(text, "  optim: "), 2 * lines) << text;  // of the line, and for train
+  for (std::size_t line = 1; line <= lines; ++line) {
+    const json summary = train(
+        {"--plan", fmt::format("plan.yaml:{}", line), "--output", fmt::format("line{}", line)});
+    EXPECT_EQ(summary.at("ended_by"), "until") << text;
+  }
+}
+
+TEST_F(PlanCommand, WhatIsKnownOfAWayIsTrainedSo) {
+  const Result planned = plan({"--way", "batch_size=25,epochs=3,lr=0.2", "--json"});
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  EXPECT_TRUE(planned.json().at("pilot").is_null());
+  const json summary = train({"--plan", "plan.yaml", "--output", "run"});
+  EXPECT_EQ(summary.at("epochs"), 3);
+  EXPECT_THAT(read(folder() / "plan.yaml"), HasSubstr("lr: 0.2"));
+  const Result fixed = plan({"--batch-sizes", "25,100"});
+  ASSERT_EQ(fixed.exit_code, 0) << fixed.err;
+  EXPECT_THAT(fixed.out, HasSubstr("epochs are as many for all batch sizes"));
+}
+
+TEST_F(PlanCommand, WaysThatCannotBeComparedAreRefusedInOneLine) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
+      {{"--until", "valid_loss<=0.001"}, "no way to train reached valid_loss<=0.001"},
+      {{"--until", "valid_loss<=0.6", "--pilot-rows", "40"}, "40 rows are too few"},
+      {{"--until", "valid_loss<=0.6", "--pilot-seconds", "1e-6"}, "--pilot-seconds"},
+      {{"--until", "valid_loss<=0.6", "--optims", "adamm"}, "did you mean 'admm'"},
+      {{"--until", "valid_loss<=0.6", "--batch-sizes", "10,x"}, "batch_size"},
+      {{"--until", "valid_los<=0.6"}, "valid_loss"},
+      {{"--optims", "lbfgs"}, "give --until"},
+      {{"--until", "valid_loss<=0.6", "--rows", "400", "--optims", "lbfgs"}, "--way"},
+      {{"--way", "batch_size=25"}, "epochs=N"}};
+  for (const auto& [more, part] : cases) {
+    const Result refused = plan(more);
+    EXPECT_EQ(refused.exit_code, 2) << part;
+    EXPECT_THAT(refused.err, HasSubstr(part));
+    EXPECT_EQ(count(refused.err, "\n"), 1U) << refused.err;
+  }
 }
 
 TEST_F(PlanCommand, ALimitThatNothingMeetsNamesTheNearest) {

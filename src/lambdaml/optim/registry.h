@@ -19,6 +19,15 @@ struct Metric {
   std::string label = {};  ///< on progress lines; empty: not shown there
 };
 
+/// What stays the same when a model is trained to the same quality with more rows, other batches or
+/// other workers: for plans, which learn from a sample how long that takes.
+enum class Pace {
+  epochs,  ///< the number of epochs
+  steps,   ///< that of steps, each with the rows of all workers' batches together: P workers with
+           ///< batches of B rows compute what one computes with batches of P · B
+  own_steps,  ///< that of each worker's steps, with its own batches, between two merges
+};
+
 struct Plugin {
   std::string name;  ///< the value of --optim
   std::string help;
@@ -40,6 +49,8 @@ struct Plugin {
   /// Whether it only adds up whole passes, so that the order of the rows affects no more than
   /// rounding.
   bool whole_passes = false;
+  /// With `epochs` and whole_passes, workers and batches change nothing.
+  Pace pace = Pace::epochs;
   /// Whether Optimizer::converged() can become true: a job that ends by its epochs has not
   /// converged.
   bool converges = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "lambdaml/base/deadline.h"
@@ -75,6 +76,13 @@ std::optional<Sample> sample_of(const Options& job) {
     return out;
   }
   return {};
+}
+
+Sample sample_or_all(const Options& job) {
+  if (std::optional<Sample> cheap = sample_of(job)) return std::move(*cheap);
+  Sample out{.rows = read(data::Places::parse(job.text("data")), job)};
+  out.all_rows = static_cast<double>(out.rows.rows());
+  return out;
 }
 
 std::optional<Estimate> estimate(const Options& job, const sim::Profile& profile) {

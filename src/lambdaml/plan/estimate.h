@@ -23,6 +23,9 @@ struct Sample {
 /// none of this fits, and for several places. Throws as data::read() does.
 std::optional<Sample> sample_of(const Options& job);
 
+/// The same, but all rows of what is not cheap to read.
+Sample sample_or_all(const Options& job);
+
 struct Estimate {
   double seconds = 0, usd = 0;
   double servers_usd = 0;  ///< of `usd`: servers by the hour, which no job's bill has

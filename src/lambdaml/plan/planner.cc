@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/plan/estimate.h"
 #include "lambdaml/plan/round_model.h"
 
 namespace lambdaml::plan {
@@ -33,11 +37,41 @@ constexpr double kHeadBytes = 64;  ///< of a message
 
 /// How large a job is: a pilot, or all of it.
 struct Size {
-  std::int64_t epochs = 1;
+  double epochs = 1;
   double rows = 0, data_bytes = 0;
   double computed_rows = 0;  ///< of all passes
   double rounds = 0;         ///< by two workers, with the steps of the pilot
   double batch = 1;          ///< rows
+  double trained = 1;        ///< share of the rows that is not held out
+};
+
+/// A way to train, as short simulations of it show.
+struct Facts {
+  Options job;  ///< not resolved
+  std::string epochs_option;
+  bool has_goal = false;                    ///< its epochs are those that the goal takes
+  double epochs = 1;                        ///< otherwise, and at most
+  Size pilot;                               ///< one epoch
+  Size first;                               ///< the same of all rows
+  double later_rounds = 0, later_rows = 0;  ///< of each further epoch of all rows
+  /// Steps of an epoch follow from the rows of a batch, and the rest of its rounds is the same for
+  /// any number of workers; or no round of it is a step.
+  bool has_steps = false;
+  double message_bytes = 0;
+
+  Size whole(double epochs) const {
+    Size out = first;
+    out.epochs = epochs;
+    out.rounds += (epochs - 1) * later_rounds;
+    out.computed_rows += (epochs - 1) * later_rows;
+    return out;
+  }
+};
+
+/// Rows that stand for all of them; null: the job's own.
+struct PilotRows {
+  std::shared_ptr<const data::Dataset> rows;
+  double all_rows = 0;
 };
 
 /// Of a channel: what passes, and is billed of a function, beside starts, computing and rounds.
@@ -62,26 +96,21 @@ class Planner {
            "plan: workers of the pattern '{}' do not wait for each other, so that their rounds "
            "cannot be estimated; simulate takes such jobs",
            pattern);
-    epochs_ = std::max<std::int64_t>(1, resolved.integer("epochs"));
     memory_mb_ = resolved.integer("memory_mb");
-    whole_.batch = pilot_.batch =
-        static_cast<double>(std::max<std::int64_t>(1, resolved.integer("batch_size")));
-    if (question.rows)
-      pilot_.batch = std::clamp(std::floor(static_cast<double>(question.rows->rows()) /
-                                           (2 * kPilotWorkers * kStepsOfSample)),
-                                1.0, whole_.batch);
     workers_ = resolved.integer("workers");
     comm::MergeSizes sizes{.workers = static_cast<std::uint32_t>(workers_),
                            .options = comm::pattern_options(resolved)};
     if (const double per_s = channels_.front()->put_per_s; per_s > 0) sizes.writes_per_s = per_s;
     const comm::Plugin& plugin = comm::registry().get(pattern);
     aggregators_ = plugin.aggregators ? plugin.aggregators(sizes) : 1;
-    valid_ratio_ = resolved.real("valid_ratio");
+    for (const Way& way : question.ways) ways_.push_back({.way = way});
+    if (ways_.empty()) ways_.emplace_back();
   }
 
   Plan run() {
     Plan out;
-    learn_facts();
+    run_goal_pilots();
+    learn_all_facts();
     std::map<const sim::StoreProfile*, Fixed> fixed;
     for (const sim::StoreProfile* store : channels_) fixed[store] = pilot(*store);
     std::vector<Group> groups = groups_of_candidates();
@@ -92,20 +121,24 @@ class Planner {
       std::ranges::move(group.candidates, std::back_inserter(out.candidates));
     }
     simulate_best(out.candidates);
+    out.ways = ways_;
+    out.pilots = std::move(pilots_);
+    out.missed = std::move(missed_);
     mark_front(out.candidates);
     if (!out.candidates.empty() && out.candidates.front().meets_limits) {
       out.best = 0;
       out.changes = changes(out.candidates);
     }
-    out.hosts = on_hosts();
+    out.hosts = on_hosts(out.candidates);
     return out;
   }
 
   Candidate estimate_as_it_is() {
-    learn_facts();
+    learn_all_facts();
     const sim::StoreProfile& store = *channels_.front();
-    Candidate out = candidate(store, workers_, memory_mb_, std::min(aggregators_, workers_));
-    estimate(store, pilot(store), whole_, out);
+    Candidate out = candidate(store, 0, workers_, memory_mb_, std::min(aggregators_, workers_));
+    out.epochs = {facts_[0].epochs, facts_[0].epochs, facts_[0].epochs};
+    estimate(store, pilot(store), facts_[0].whole(facts_[0].epochs), out);
     return out;
   }
 
@@ -121,35 +154,68 @@ class Planner {
     return world;
   }
 
-  SimulatedRun simulate_one(const Candidate& candidate, std::int64_t epochs,
+  /// A job as the candidate says, of all rows or of some, for all epochs or for so many.
+  SimulatedRun simulate_one(Options job, const Candidate& candidate, const PilotRows& some,
                             std::uint64_t seed) const {
-    const SimulatedWorld world = world_of(candidate.channel);
-    Options job = question_.job;
+    SimulatedWorld world = world_of(candidate.channel);
+    if (some.rows) world.rows = some.rows;
     const auto set = [&](const char* name, std::int64_t value) {
       job.set(name, Option::Value(value), name);
     };
     set("workers", candidate.workers);
     set("memory_mb", candidate.memory_mb);
     set("aggregators", candidate.aggregators);
-    if (epochs != epochs_) set("epochs", epochs);
-    if (question_.rows) set("batch_size", static_cast<std::int64_t>(pilot_.batch));
+    const Silence silence;  // what is to be said of the job's options was said of the first one
     return simulate(in_world(std::move(job), world), world, seed);
   }
 
   /// Candidates that differ in their aggregators only.
   struct Group {
     const sim::StoreProfile* store = nullptr;
+    std::size_t way = 0;
     std::int64_t workers = 1, memory_mb = 0;
+    Epochs epochs = {};
     std::size_t considered = 0;
     std::vector<Candidate> candidates = {};
   };
 
-  std::vector<Group> groups_of_candidates() const {
+  std::vector<Group> groups_of_candidates() {
     std::vector<Group> out;
-    for (const sim::StoreProfile* store : channels_)
-      for (const std::int64_t workers : worker_counts())
-        for (const std::int64_t memory_mb : memories())
-          out.push_back({.store = store, .workers = workers, .memory_mb = memory_mb});
+    for (std::size_t way = 0; way < ways_.size(); ++way) {
+      bool is_any = false;
+      for (const std::int64_t workers : worker_counts()) {
+        const std::optional<Epochs> epochs = epochs_of(way, static_cast<double>(workers));
+        if (!epochs) continue;
+        is_any = true;
+        for (const sim::StoreProfile* store : channels_)
+          for (const std::int64_t memory_mb : memories())
+            out.push_back({.store = store,
+                           .way = way,
+                           .workers = workers,
+                           .memory_mb = memory_mb,
+                           .epochs = *epochs});
+      }
+      if (!is_any && is_possible(way)) missed_.push_back(ways_[way].way.text());
+    }
+    if (out.empty())
+      fail(Code::invalid_argument,
+           "plan: by a pilot, {} is not reached within the job's epochs: give more --epochs",
+           question_.job.text("until"));
+    return out;
+  }
+
+  /// Whether the model can be trained so.
+  bool is_possible(std::size_t way) const { return facts_[way].epochs > 0; }
+
+  /// nullopt: that many workers do not reach the goal within the job's epochs.
+  std::optional<Epochs> epochs_of(std::size_t way, double workers) const {
+    if (!is_possible(way)) return {};
+    const double most = facts_[way].epochs;
+    if (!facts_[way].has_goal || !pilots_ || ways_[way].way.is_known)
+      return Epochs{most, most, most};
+    std::optional<Epochs> out = pilots_->ways[way]->of(workers);
+    if (!out || out->p50 > most) return {};
+    out->p90 = std::min(out->p90, most);
     return out;
   }
 
@@ -158,21 +224,24 @@ class Planner {
   void estimate_group(const Fixed& fixed, Group& group) const {
     constexpr double kLonger = 1.02;
     double least_s = std::numeric_limits<double>::infinity();
-    const std::vector<std::int64_t> counts = aggregator_counts(group.workers);
+    const std::vector<std::int64_t> counts = aggregator_counts(facts_[group.way], group.workers);
     group.considered = counts.size();
     for (const std::int64_t aggregators : counts) {
-      Candidate one = candidate(*group.store, group.workers, group.memory_mb, aggregators);
-      estimate(*group.store, fixed, whole_, one);
+      Candidate one =
+          candidate(*group.store, group.way, group.workers, group.memory_mb, aggregators);
+      one.epochs = group.epochs;
+      estimate(*group.store, fixed, facts_[group.way].whole(one.epochs.p50), one);
       if (one.rounds_s > kLonger * least_s) return;
       least_s = std::min(least_s, one.rounds_s);
       group.candidates.push_back(std::move(one));
     }
   }
 
-  static Candidate candidate(const sim::StoreProfile& store, std::int64_t workers,
+  static Candidate candidate(const sim::StoreProfile& store, std::size_t way, std::int64_t workers,
                              std::int64_t memory_mb, std::int64_t aggregators) {
     Candidate out;
     out.channel = store.name;
+    out.way = way;
     out.workers = workers;
     out.memory_mb = memory_mb;
     out.aggregators = aggregators;
@@ -181,51 +250,131 @@ class Planner {
 
   // ---- pilots ----
 
+  /// Of ways whose epochs are not known.
+  void run_goal_pilots() {
+    const auto is_unknown = [](const TrainedBy& one) { return !one.way.is_known; };
+    if (question_.job.text("until").empty() || question_.ways.empty() ||
+        std::ranges::none_of(ways_, is_unknown))
+      return;
+    const Sample sample = question_.data
+                              ? Sample{*question_.data, static_cast<double>(question_.data->rows())}
+                              : sample_or_all(question_.job);
+    PilotSettings settings = question_.pilots;
+    settings.most_workers = question_.most_workers;
+    pilots_ =
+        plan::run_goal_pilots(question_.job, question_.ways, world_of(channels_.front()->name),
+                              sample.rows, sample.all_rows, settings);
+    const Sample some = sample.thinned(settings.rows);
+    sample_ = {std::make_shared<const data::Dataset>(some.rows), some.all_rows};
+  }
+
+  void learn_all_facts() {
+    for (std::size_t way = 0; way < ways_.size(); ++way) {
+      facts_.emplace_back();
+      facts_.back().epochs = 0;
+      if (!pilots_ || ways_[way].way.is_known || pilots_->ways[way]) learn_facts(way);
+    }
+  }
+
   /// From one epoch by two workers and one by four, and from all by two, or from two epochs where
   /// these take too long: both numbers go on as they begin.
-  void learn_facts() {
+  void learn_facts(std::size_t number) {
+    Facts& facts = facts_[number];
+    TrainedBy& way = ways_[number];
     const sim::StoreProfile& store = *channels_.front();
-    const auto run = [&](std::int64_t workers, std::int64_t epochs) {
-      return simulate_one(candidate(store, workers, memory_mb_, 1), epochs, 1);
-    };
-    const SimulatedRun& one = pilot_of_first_ = run(kPilotWorkers, 1);
-    const double epoch_s = question_.seconds_per_row * one.computed_rows +
-                           kRoundOfPilot_s * static_cast<double>(one.rounds);
-    pilot_.rows = one.rows;
-    pilot_.data_bytes = one.data_bytes;
-    pilot_.computed_rows = one.computed_rows;
-    pilot_.rounds = static_cast<double>(one.rounds);
-    const double times = question_.rows ? question_.all_rows / std::max(1.0, one.rows) : 1;
-    whole_.rows = times * pilot_.rows;
-    whole_.data_bytes = times * pilot_.data_bytes;
-    whole_.epochs = epochs_;
-    double computed_rows = pilot_.computed_rows;
-    whole_.rounds = pilot_.rounds;
-    if (epochs_ > 1) {
-      const bool to_end =
-          epochs_ <= kPilotEpochs || epoch_s * static_cast<double>(epochs_) < kWholePilot_s;
-      const SimulatedRun more = run(kPilotWorkers, to_end ? epochs_ : kPilotEpochs);
-      const double further = to_end ? 1 : static_cast<double>(epochs_ - 1);
-      if (to_end) whole_.epochs = static_cast<std::int64_t>(more.epochs);
-      whole_.rounds += further * (static_cast<double>(more.rounds) - pilot_.rounds);
-      computed_rows += further * (more.computed_rows - pilot_.computed_rows);
+    facts.job = way.way.applied_to(question_.job);
+    Options resolved;
+    {
+      const Silence silence;
+      resolved = in_world(facts.job, world_of(store.name));
     }
-    whole_.computed_rows = times * computed_rows;
+    const optim::Plugin& optimizer = optim::registry().get(resolved.text("optim"));
+    way.optimizer = optimizer.name;
+    way.batch_size = std::max<std::int64_t>(1, resolved.integer("batch_size"));
+    way.has_batches = !optimizer.whole_passes;
+    facts.epochs_option = optimizer.epochs_option;
+    facts.epochs =
+        static_cast<double>(std::max<std::int64_t>(1, resolved.integer(facts.epochs_option)));
+    facts.has_goal = pilots_ || way.way.is_known;
+    // The first way's pilots are those of each channel, too.
+    const bool is_sampled = number > 0 && sample_.rows != nullptr;
+    const PilotRows some = is_sampled ? sample_ : PilotRows{question_.rows, question_.all_rows};
+    facts.pilot.batch = facts.first.batch = static_cast<double>(way.batch_size);
+    facts.pilot.trained = facts.first.trained = 1 - resolved.real("valid_ratio");
+    if (some.rows && static_cast<double>(some.rows->rows()) < some.all_rows)
+      facts.pilot.batch = std::clamp(
+          std::floor(static_cast<double>(some.rows->rows()) / (2 * kPilotWorkers * kStepsOfSample)),
+          1.0, facts.first.batch);
+    const auto run = [&](std::int64_t workers, double epochs) {
+      return simulate_one(pilot_job(facts, optimizer, epochs),
+                          candidate(store, number, workers, memory_mb_, 1), some, 1);
+    };
+    const SimulatedRun one = run(kPilotWorkers, 1);
+    if (number == 0) pilot_of_first_ = one;
+    facts.pilot.rows = one.rows;
+    facts.pilot.data_bytes = one.data_bytes;
+    facts.pilot.computed_rows = one.computed_rows;
+    facts.pilot.rounds = static_cast<double>(one.rounds);
+    const double times = some.rows ? some.all_rows / std::max(1.0, one.rows) : 1;
+    facts.first.rows = times * one.rows;
+    facts.first.data_bytes = times * one.data_bytes;
+    facts.first.computed_rows = times * one.computed_rows;
+    facts.first.rounds = facts.pilot.rounds;
+    learn_later_epochs(number, times, run);
     const double by_four = static_cast<double>(run(2 * kPilotWorkers, 1).rounds);
     const double fewer =
-        steps_of_epoch(pilot_, kPilotWorkers) - steps_of_epoch(pilot_, 2 * kPilotWorkers);
+        steps_of_epoch(facts.pilot, kPilotWorkers) - steps_of_epoch(facts.pilot, 2 * kPilotWorkers);
     // Where steps are not counted by rows, e.g. in epochs of an outer optimizer, rounds are as
     // many.
-    has_steps_ = fewer > 0 && std::abs(pilot_.rounds - by_four - fewer) < 0.5 * fewer;
+    facts.has_steps = fewer > 0 && std::abs(facts.pilot.rounds - by_four - fewer) < 0.5 * fewer;
     // Of each round the one worker sends its message, and the other the result.
-    message_bytes_ = static_cast<double>(one.bytes_sent) / 2 / std::max(1.0, pilot_.rounds);
+    facts.message_bytes =
+        static_cast<double>(one.bytes_sent) / 2 / std::max(1.0, facts.pilot.rounds);
+  }
+
+  void learn_later_epochs(std::size_t number, double times,
+                          const std::function<SimulatedRun(std::int64_t, double)>& run) {
+    Facts& facts = facts_[number];
+    const std::optional<Epochs> by_two = epochs_of(number, kPilotWorkers);
+    const double epochs = by_two ? by_two->p50 : facts.epochs;
+    if (epochs <= 1) return;
+    const double epoch_s = question_.seconds_per_row * facts.pilot.computed_rows +
+                           kRoundOfPilot_s * facts.pilot.rounds;
+    const bool to_end = epochs <= kPilotEpochs || epoch_s * epochs < kWholePilot_s;
+    const SimulatedRun more = run(kPilotWorkers, to_end ? epochs : kPilotEpochs);
+    if (to_end && !facts.has_goal) facts.epochs = static_cast<double>(more.epochs);
+    const double further = static_cast<double>(more.epochs) - 1;
+    if (further <= 0) return;
+    facts.later_rounds = (static_cast<double>(more.rounds) - facts.pilot.rounds) / further;
+    facts.later_rows = times * (more.computed_rows - facts.pilot.computed_rows) / further;
+  }
+
+  /// A goal that is estimated must not end it.
+  static Options pilot_job(const Facts& facts, const optim::Plugin& optimizer, double epochs) {
+    Options job = facts.job;
+    const auto set = [&](const std::string& name, Option::Value value) {
+      job.set(name, std::move(value), name);
+    };
+    if (facts.has_goal) {
+      set("until", std::string());
+      set("patience", std::int64_t{0});
+    }
+    if (epochs < facts.epochs) set(facts.epochs_option, static_cast<std::int64_t>(epochs));
+    // Where steps are not those of batches, their size may decide about more than it says.
+    if (facts.pilot.batch < facts.first.batch && optimizer.pace != optim::Pace::epochs)
+      set("batch_size", static_cast<std::int64_t>(facts.pilot.batch));
+    return job;
   }
 
   Fixed pilot(const sim::StoreProfile& store) const {
-    Candidate same = candidate(store, kPilotWorkers, memory_mb_, 1);
+    Candidate same = candidate(store, 0, kPilotWorkers, memory_mb_, 1);
+    const Facts& facts = facts_[0];
     const SimulatedRun run =
-        &store == channels_.front() ? pilot_of_first_ : simulate_one(same, 1, 1);
-    estimate(store, {}, pilot_, same);
+        &store == channels_.front()
+            ? pilot_of_first_
+            : simulate_one(pilot_job(facts, optim::registry().get(ways_[0].optimizer), 1), same,
+                           {question_.rows, question_.all_rows}, 1);
+    estimate(store, {}, facts.pilot, same);
     const double p = kPilotWorkers;
     const double billed_s =
         (run.functions_usd / p - question_.profile.functions.request) /
@@ -247,13 +396,13 @@ class Planner {
 
   /// Of the worker with the most rows.
   double steps_of_epoch(const Size& size, double workers) const {
-    return std::ceil(std::ceil(size.rows * (1 - valid_ratio_) / workers) / size.batch);
+    return std::ceil(std::ceil(size.rows * size.trained / workers) / size.batch);
   }
 
-  double rounds_for(double workers, const Size& size) const {
-    if (!has_steps_) return size.rounds;
-    const double fewer = steps_of_epoch(pilot_, kPilotWorkers) - steps_of_epoch(size, workers);
-    return std::max(1.0, size.rounds - static_cast<double>(size.epochs) * fewer);
+  double rounds_for(double workers, const Facts& facts, const Size& size) const {
+    if (!facts.has_steps) return size.rounds;
+    const double fewer = steps_of_epoch(facts.pilot, kPilotWorkers) - steps_of_epoch(size, workers);
+    return std::max(1.0, size.rounds - size.epochs * fewer);
   }
 
   /// The round's requests as they were estimated, and the price of their bytes.
@@ -261,7 +410,8 @@ class Planner {
     const RoundEstimate each = round_of(store, candidate);
     const RoundRequests useful = requests_of(shape_of(candidate));
     const sim::StorePrices& prices = store.prices;
-    const double chunk = message_bytes_ / static_cast<double>(candidate.aggregators);
+    const double chunk =
+        facts_[candidate.way].message_bytes / static_cast<double>(candidate.aggregators);
     const auto units = [&](double bytes) { return std::max(1.0, std::ceil(chunk / bytes)); };
     return candidate.rounds *
            (each.puts * (prices.put + prices.put_gb * chunk / 1e9 + prices.put_kb * units(1024)) +
@@ -274,24 +424,29 @@ class Planner {
   Round shape_of(const Candidate& candidate) const {
     return {static_cast<std::uint32_t>(candidate.workers),
             static_cast<std::uint32_t>(candidate.aggregators),
-            message_bytes_ + kHeadBytes * static_cast<double>(candidate.aggregators - 1)};
+            facts_[candidate.way].message_bytes +
+                kHeadBytes * static_cast<double>(candidate.aggregators - 1)};
   }
 
-  /// Small messages take the same time from functions of any memory.
+  /// Small messages take the same time from functions of any memory, and further rounds than those
+  /// that are drawn are the same for all jobs.
   RoundEstimate round_of(const sim::StoreProfile& store, const Candidate& candidate) const {
     constexpr double kSmall = 20'000;
-    const std::int64_t memory_mb = message_bytes_ < kSmall ? memory_mb_ : candidate.memory_mb;
-    const auto key = std::tuple(store.name, candidate.workers, candidate.aggregators, memory_mb,
-                                candidate.rounds);
+    const double bytes = facts_[candidate.way].message_bytes;
+    const std::int64_t memory_mb = bytes < kSmall ? memory_mb_ : candidate.memory_mb;
+    const Round shape = shape_of(candidate);
+    const double drawn = rounds_drawn(shape, candidate.rounds);
+    const auto key =
+        std::tuple(store.name, candidate.workers, candidate.aggregators, memory_mb, bytes, drawn);
     {
       const std::lock_guard lock(mutex_);
-      if (const auto known = rounds_.find(key); known != rounds_.end()) return known->second;
+      if (const auto known = rounds_.find(key); known != rounds_.end())
+        return known->second.of(candidate.rounds);
     }
-    const RoundEstimate out =
-        estimate_round(shape_of(candidate), store, question_.profile.functions,
-                       static_cast<double>(memory_mb), candidate.rounds);
+    const RoundEstimate out = estimate_round(shape, store, question_.profile.functions,
+                                             static_cast<double>(memory_mb), drawn);
     const std::lock_guard lock(mutex_);
-    return rounds_.emplace(key, out).first->second;
+    return rounds_.emplace(key, out).first->second.of(candidate.rounds);
   }
 
   /// Fills in a candidate for a job of that size.
@@ -300,7 +455,7 @@ class Planner {
     const sim::FunctionProfile& functions = question_.profile.functions;
     const auto memory = static_cast<double>(out.memory_mb);
     const auto p = static_cast<double>(out.workers);
-    out.rounds = rounds_for(p, size);
+    out.rounds = rounds_for(p, facts_[out.way], size);
     const RoundEstimate round = round_of(store, out);
     out.start_s = functions.starts_s.empty() ? functions.invoke.expected_longest(p) +
                                                    functions.cold_start.expected_longest(p)
@@ -327,9 +482,26 @@ class Planner {
     out.usd =
         p * (functions.gb_second * gigabytes(out) * (run_s + fixed.billed_s) + functions.request) +
         usd_of_rounds(store, out) + fixed.requests_usd * p + out.servers_usd;
-    out.seconds_p10 = out.seconds_p90 = out.estimated_s = out.seconds;
-    out.usd_p10 = out.usd_p90 = out.estimated_usd = out.usd;
+    out.estimated_s = out.seconds;
+    out.estimated_usd = out.usd;
+    const double epoch_usd = usd_of_rounds(store, out) / out.epochs.p50;
+    std::tie(out.seconds_p10, out.usd_p10) = after(out, store, out.epochs.p10, epoch_usd);
+    std::tie(out.seconds_p90, out.usd_p90) = after(out, store, out.epochs.p90, epoch_usd);
     judge(out);
+  }
+
+  /// Seconds and dollars if the estimate had another number of epochs.
+  std::pair<double, double> after(const Candidate& one, const sim::StoreProfile& store,
+                                  double epochs, double epoch_usd) const {
+    const double more = epochs - one.epochs.p50;
+    const double more_s = more * (one.compute_s + one.rounds_s) / one.epochs.p50;
+    return {one.seconds + more_s, one.usd + more * epoch_usd + usd_of_seconds(one, store, more_s)};
+  }
+
+  double usd_of_seconds(const Candidate& one, const sim::StoreProfile& store, double s) const {
+    return s * (static_cast<double>(one.workers) * question_.profile.functions.gb_second *
+                    gigabytes(one) +
+                store.prices.hour / 3600);
   }
 
   void judge(Candidate& candidate) const {
@@ -375,7 +547,7 @@ class Planner {
   }
 
   /// The best one is simulated, until ten were: then what is best has been.
-  void simulate_best(std::vector<Candidate>& all) const {
+  void simulate_best(std::vector<Candidate>& all) {
     const Stopwatch clock;
     sort(all);
     for (int left = question_.simulated; left > 0 && clock.seconds() < question_.patience_s;
@@ -385,7 +557,15 @@ class Planner {
       });
       if (next == all.end()) return;
       try {
-        refine(*next);
+        if (!refine(*next)) {
+          const std::string goal = question_.job.text("until");
+          if (all.size() == 1)
+            fail(Code::invalid_argument,
+                 "plan: of all rows, no way reaches {} within the job's epochs: give more --epochs",
+                 goal);
+          all.erase(next);
+          continue;
+        }
       } catch (const Error& error) {
         // It cannot run so: it lacks memory or time, or has more workers than rows. Others may.
         const bool cannot = error.code() == Code::resource_exhausted ||
@@ -399,10 +579,16 @@ class Planner {
     }
   }
 
-  void refine(Candidate& candidate) const {
+  /// Returns whether it reached the goal, if it is to. All seeds train the same model.
+  bool refine(Candidate& candidate) const {
     std::vector<double> seconds, usd, servers_usd;
+    const Facts& facts = facts_[candidate.way];
     for (int seed = 1; seed <= question_.seeds; ++seed) {
-      const SimulatedRun run = simulate_one(candidate, epochs_, static_cast<std::uint64_t>(seed));
+      const SimulatedRun run =
+          simulate_one(facts.job, candidate, {question_.rows, 0}, static_cast<std::uint64_t>(seed));
+      if (pilots_ && !ways_[candidate.way].way.is_known && run.ended_by != "until") return false;
+      const auto epochs = static_cast<double>(run.epochs);
+      candidate.epochs = {epochs, epochs, epochs};
       seconds.push_back(run.seconds);
       usd.push_back(run.usd());
       servers_usd.push_back(run.servers_usd);
@@ -418,6 +604,7 @@ class Planner {
     candidate.usd_p90 = quantile(usd, 0.9);
     candidate.is_simulated = true;
     judge(candidate);
+    return true;
   }
 
   static void mark_front(std::vector<Candidate>& all) {
@@ -436,20 +623,25 @@ class Planner {
     struct Case {
       const char* when;
       double compute, rounds;
+      double Epochs::*epochs = nullptr;
     };
-    constexpr Case kCases[] = {{"a row took twice as long", 2, 1},
-                               {"a row took half as long", 0.5, 1},
-                               {"requests took twice as long", 1, 2},
-                               {"requests took half as long", 1, 0.5}};
+    constexpr Case kCases[] = {
+        {"a row took twice as long", 2, 1},
+        {"a row took half as long", 0.5, 1},
+        {"requests took twice as long", 1, 2},
+        {"requests took half as long", 1, 0.5},
+        {"the goal took the epochs of the slowest pilots", 1, 1, &Epochs::p90},
+        {"the goal took the epochs of the quickest pilots", 1, 1, &Epochs::p10}};
     std::vector<Change> out;
     for (const Case& one : kCases) {
       std::vector<Candidate> then = all;
       for (Candidate& candidate : then) {
-        const double more_s =
-            (one.compute - 1) * candidate.compute_s + (one.rounds - 1) * candidate.rounds_s;
-        const double more_usd = static_cast<double>(candidate.workers) *
-                                question_.profile.functions.gb_second * gigabytes(candidate) *
-                                more_s;
+        const double passes =
+            one.epochs == nullptr ? 1 : candidate.epochs.*one.epochs / candidate.epochs.p50;
+        const double more_s = (passes * one.compute - 1) * candidate.compute_s +
+                              (passes * one.rounds - 1) * candidate.rounds_s;
+        const double more_usd =
+            usd_of_seconds(candidate, question_.profile.store(candidate.channel), more_s);
         candidate.seconds += more_s;
         candidate.seconds_p90 += more_s;
         candidate.usd += more_usd;
@@ -468,8 +660,8 @@ class Planner {
 
   /// Each worker has a row at least.
   std::vector<std::int64_t> worker_counts() const {
-    const std::int64_t most =
-        std::clamp(static_cast<std::int64_t>(whole_.rows), std::int64_t{1}, question_.most_workers);
+    const std::int64_t most = std::clamp(static_cast<std::int64_t>(facts_[0].first.rows),
+                                         std::int64_t{1}, question_.most_workers);
     std::set<std::int64_t> out{most};
     for (std::int64_t n = 1; n < most; n *= 2) out.insert(n);
     return {out.begin(), out.end()};
@@ -488,8 +680,8 @@ class Planner {
   }
 
   /// A vector has at most as many chunks as numbers.
-  std::vector<std::int64_t> aggregator_counts(std::int64_t workers) const {
-    const auto numbers = static_cast<std::int64_t>((message_bytes_ - kHeadBytes) / 4);
+  static std::vector<std::int64_t> aggregator_counts(const Facts& facts, std::int64_t workers) {
+    const auto numbers = static_cast<std::int64_t>((facts.message_bytes - kHeadBytes) / 4);
     const std::int64_t most =
         std::max<std::int64_t>(1, std::min({workers, kMostAggregators, numbers}));
     std::set<std::int64_t> out{1, most};
@@ -497,12 +689,15 @@ class Planner {
     return {out.begin(), out.end()};
   }
 
-  std::vector<OnHost> on_hosts() const {
+  /// By the best way's epochs and rows.
+  std::vector<OnHost> on_hosts(const std::vector<Candidate>& all) const {
+    if (all.empty()) return {};
+    const Size whole = facts_[all.front().way].whole(all.front().epochs.p50);
     std::vector<OnHost> out;
     for (const sim::HostProfile& host : question_.profile.hosts) {
       const double compute_s =
-          question_.seconds_per_row * whole_.computed_rows / host.processors / host.speed;
-      const double seconds = host.starts_s + whole_.data_bytes / host.bytes_per_s + compute_s;
+          question_.seconds_per_row * whole.computed_rows / host.processors / host.speed;
+      const double seconds = host.starts_s + whole.data_bytes / host.bytes_per_s + compute_s;
       out.push_back({host.name, seconds, host.hour * seconds / 3600});
     }
     return out;
@@ -510,17 +705,17 @@ class Planner {
 
   const Question& question_;
   std::vector<const sim::StoreProfile*> channels_;
-  std::int64_t epochs_ = 1, memory_mb_ = 0, workers_ = 1, aggregators_ = 1;
-  double valid_ratio_ = 0;
-  Size pilot_, whole_;
-  /// Steps of an epoch follow from the rows of a batch, and the rest of its rounds is the same for
-  /// any number of workers; or no round of it is a step.
-  bool has_steps_ = false;
-  double message_bytes_ = 0;
-  SimulatedRun pilot_of_first_;  ///< over the first channel
+  std::int64_t memory_mb_ = 0, workers_ = 1, aggregators_ = 1;
+  std::vector<TrainedBy> ways_;
+  std::vector<Facts> facts_;  ///< of each way; epochs are 0 if it is impossible
+  std::optional<PilotReport> pilots_;
+  PilotRows sample_;                 ///< of pilots, for the facts of further ways
+  std::vector<std::string> missed_;  ///< see Plan
+  SimulatedRun pilot_of_first_;      ///< over the first channel
   mutable std::mutex mutex_;
-  mutable std::map<std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, double>,
-                   RoundEstimate>
+  mutable std::map<
+      std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, double, double>,
+      RoundEstimate>
       rounds_;
 };
 

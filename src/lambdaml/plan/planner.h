@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/plan/goal_pilots.h"
 #include "lambdaml/plan/simulated_job.h"
+#include "lambdaml/plan/ways.h"
 
 namespace lambdaml::plan {
 
@@ -23,6 +25,8 @@ struct Question {
   double staging_s = 0, load_s = 0;       ///< see SimulatedWorld
   double deadline_s = 0, budget_usd = 0;  ///< 0: none
   Aim aim = Aim::product;
+  std::vector<Way> ways;              ///< to train; none: as the job says
+  PilotSettings pilots;               ///< of those whose epochs to the job's goal are not known
   std::vector<std::string> channels;  ///< stores of the profile; empty: all
   std::int64_t most_workers = 256;
   int simulated = 10;  ///< candidates that are simulated
@@ -34,8 +38,13 @@ struct Question {
 struct Candidate {
   std::string channel;
   std::int64_t aggregators = 1, workers = 1, memory_mb = 0;
-  double seconds = 0, usd = 0;              ///< expected; of simulations, the median
-  double seconds_p10 = 0, seconds_p90 = 0;  ///< of the simulations; equal if there were none
+  std::size_t way = 0;  ///< of Plan::ways
+  /// Of all epochs; where they are estimated by pilots, between those of the quickest and the
+  /// slowest repetition. Of simulations, those that all rows took.
+  Epochs epochs = {};
+  double seconds = 0, usd = 0;  ///< expected; of simulations, the median
+  /// Of the simulations; without, by the epochs, and equal if these are certain.
+  double seconds_p10 = 0, seconds_p90 = 0;
   double usd_p10 = 0, usd_p90 = 0;
   double servers_usd = 0;  ///< of `usd`: servers by the hour, which no job's bill has
   double estimated_s = 0, estimated_usd = 0;  ///< without simulations
@@ -58,7 +67,18 @@ struct Change {
   std::size_t best = 0;
 };
 
+/// A way to train, with what follows from the model and the job.
+struct TrainedBy {
+  Way way;
+  std::string optimizer = {};
+  std::int64_t batch_size = 0;
+  bool has_batches = true;  ///< each with a step of its own
+};
+
 struct Plan {
+  std::vector<TrainedBy> ways;        ///< one at least
+  std::optional<PilotReport> pilots;  ///< none were run
+  std::vector<std::string> missed;    ///< ways by which no number of workers reached the goal
   std::size_t considered = 0;         ///< with those that another one beats in any case
   std::vector<Candidate> candidates;  ///< the best first
   std::optional<std::size_t> best;    ///< none if no candidate meets the limits
@@ -67,7 +87,8 @@ struct Plan {
 };
 
 /// Short simulations (of one and two epochs, by two and four workers) tell how many rounds and
-/// bytes the job has, and one per channel what it takes beside them. The rounds of all candidates
+/// bytes the job has by each way to train, and one per channel what it takes beside them. Ways are
+/// compared by the epochs that the job's goal takes (goal_pilots.h). The rounds of all candidates
 /// are estimated (round_model.h), in several threads; the best ones are then simulated, as far as
 /// `question.patience_s` allows; of those that cannot run (invalid_argument, resource_exhausted,
 /// deadline_exceeded) none is left. Where nothing costs anything, the fastest is the best. Throws

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -133,6 +134,64 @@ TEST_F(Planned, AsManyAggregatorsAsTheJobWouldHave) {
   EXPECT_EQ(estimate_as_it_is(asked).aggregators, 100);
   asked.job.parse("aggregators", "4", "test");
   EXPECT_EQ(estimate_as_it_is(asked).aggregators, 4);
+}
+
+TEST_F(Planned, WaysAreComparedByTheEpochsOfTheGoal) {
+  Question asked = question();
+  asked.job = job::job_options();
+  asked.job.parse("data", (folder_ / "rows.libsvm").string(), "test");
+  asked.job.parse("epochs", "40", "test");
+  asked.job.parse("until", "valid_loss<=0.58", "test");
+  asked.seconds_per_row = 1e-5;
+  asked.ways = ways_of(asked.job, {.batch_sizes = {"50", "200"}});
+  asked.pilots.seconds = 60;
+  const Plan found = plan(asked);
+  ASSERT_TRUE(found.best);
+  ASSERT_TRUE(found.pilots);
+  std::set<std::string> optimizers;
+  for (const Candidate& one : found.candidates) {
+    const TrainedBy& by = found.ways[one.way];
+    optimizers.insert(by.optimizer);
+    EXPECT_LE(one.epochs.p10, one.epochs.p50);
+    EXPECT_LE(one.epochs.p50, 40);
+    EXPECT_LE(one.seconds_p10, one.seconds);
+    EXPECT_LE(one.seconds, one.seconds_p90);
+    if (!one.is_simulated) continue;
+    // What was simulated is what the job will do.
+    SimulatedWorld world;
+    world.profile = asked.profile;
+    world.channel = one.channel;
+    Options job = by.way.applied_to(asked.job);
+    job.set("workers", Option::Value(one.workers), "test");
+    const SimulatedRun run = simulate(in_world(job, world), world, 5);
+    EXPECT_EQ(run.ended_by, "until") << by.way.text();
+    EXPECT_EQ(static_cast<double>(run.epochs), one.epochs.p50) << by.way.text();
+  }
+  EXPECT_GE(optimizers.size(), 3U);
+  EXPECT_FALSE(optimizers.contains("em"));
+}
+
+TEST_F(Planned, BatchSizesWithoutAGoalHaveAsManyEpochs) {
+  Question asked = question();
+  asked.ways = ways_of(asked.job, {.batch_sizes = {"25", "100"}});
+  const Plan found = plan(asked);
+  EXPECT_FALSE(found.pilots);
+  double rounds[2] = {0, 0};
+  for (const Candidate& one : found.candidates) {
+    EXPECT_EQ(one.epochs.p50, 10);
+    if (one.workers == 4 && !one.is_simulated) rounds[one.way] = one.rounds;
+  }
+  EXPECT_EQ(found.ways[0].batch_size, 25);
+  EXPECT_EQ(rounds[0] - rounds[1], 10 * (11 - 3)) << "270 rows of each worker";
+}
+
+TEST_F(Planned, KnownEpochsNeedNoGoal) {
+  Question asked = question();
+  asked.ways = ways_of(asked.job, {.ways = {"batch_size=25,epochs=3", "batch_size=100,epochs=30"}});
+  const Plan found = plan(asked);
+  ASSERT_TRUE(found.best);
+  EXPECT_EQ(found.candidates[*found.best].way, 0U) << "a tenth of the computing";
+  for (const Candidate& one : found.candidates) EXPECT_EQ(one.epochs.p50, one.way == 0 ? 3 : 30);
 }
 
 TEST_F(Planned, UnknownChannelsAreRefused) {

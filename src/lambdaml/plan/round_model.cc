@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -401,27 +402,37 @@ RoundRequests requests_of(const Round& round) {
   return {c * p, 2 * c * (p - 1)};
 }
 
+double rounds_drawn(const Round& round, double rounds, double requests) {
+  const RoundRequests each = requests_of(round);
+  const double most = std::clamp(requests / std::max(1.0, each.puts + each.gets), 2.0, kMostRounds);
+  return std::floor(std::clamp(rounds, 1.0, most));
+}
+
+RoundEstimate RoundEstimate::of(double rounds) const {
+  RoundEstimate out = *this;
+  const double rest = std::max(0.0, rounds - drawn);
+  if (drawn > 0) out.seconds = (drawn_s + rest * later_s) / (drawn + rest);
+  return out;
+}
+
 RoundEstimate estimate_round(const Round& round, const sim::StoreProfile& store,
                              const sim::FunctionProfile& functions, double memory_mb, double rounds,
                              double requests) {
   if (round.workers <= 1) return {};
-  const RoundRequests each = requests_of(round);
-  const double most = std::clamp(requests / (each.puts + each.gets), 2.0, kMostRounds);
   Rounds drawn_rounds(round, store, functions, memory_mb,
-                      static_cast<std::uint64_t>(std::clamp(rounds, 1.0, most)));
+                      static_cast<std::uint64_t>(rounds_drawn(round, rounds, requests)));
   const std::uint64_t n = drawn_rounds.run();
   RoundEstimate out = drawn_rounds.requests();
   for (double* const value : {&out.puts, &out.gets, &out.removes}) *value /= static_cast<double>(n);
   const std::vector<double>& ends_s = drawn_rounds.ends_s();
   const std::uint64_t half = n / 2;
-  const double later_s =
-      half == 0 ? 0 : (ends_s[n - 1] - ends_s[n - 1 - half]) / static_cast<double>(half);
-  const double rest = std::max(0.0, rounds - static_cast<double>(n));
-  out.seconds = (ends_s[n - 1] + rest * later_s) / (static_cast<double>(n) + rest);
+  out.drawn = static_cast<double>(n);
+  out.drawn_s = ends_s[n - 1];
+  if (half > 0) out.later_s = (ends_s[n - 1] - ends_s[n - 1 - half]) / static_cast<double>(half);
   std::vector<double> seconds{ends_s.front()};
   for (std::uint64_t r = 1; r < n; ++r) seconds.push_back(ends_s[r] - ends_s[r - 1]);
   out.median_s = quantile(std::move(seconds), 0.5);
-  return out;
+  return out.of(rounds);
 }
 
 }  // namespace lambdaml::plan

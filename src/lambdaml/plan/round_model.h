@@ -25,7 +25,16 @@ struct RoundEstimate {
   double seconds = 0;   ///< from the end of one round to the end of the next, computing left out
   double median_s = 0;  ///< the same without the rare slow ones
   double puts = 0, gets = 0, removes = 0;  ///< requests, with polls in vain
+  double drawn = 0, drawn_s = 0;  ///< how many rounds were drawn, and what they took together
+  double later_s = 0;             ///< of each that follows
+
+  /// The same for another number of rounds, which must not be below `drawn`.
+  RoundEstimate of(double rounds) const;
 };
+
+/// How many of so many rounds are drawn, as estimate_round() does: a limit for quick estimates, at
+/// which those of all larger numbers are the same but for RoundEstimate::of().
+double rounds_drawn(const Round& round, double rounds, double requests = 20'000);
 
 /// The mean of so many rounds that follow each other: with their number, credits for bursts of
 /// networks are used up. A round has four steps (contributions are saved,

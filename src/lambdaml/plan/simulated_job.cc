@@ -38,22 +38,6 @@ std::string uri_of(const std::string& store, const std::string& path) {
   return fmt::format("{}://{}/{}", kSimulated, store, path);
 }
 
-/// Workers of simulations log nothing: there may be thousands.
-class Silence {
- public:
-  Silence() : was_on_(log::enabled(log::Level::info)) {
-    if (!was_on_) log::configure(log::Level::error, log::Format::text);
-  }
-  Silence(const Silence&) = delete;
-  Silence& operator=(const Silence&) = delete;
-  ~Silence() {
-    if (!was_on_) log::configure(log::Level::warning, log::Format::text);
-  }
-
- private:
-  bool was_on_;
-};
-
 /// Puts a prepared set into the simulated store, so that loading it takes time. Returns where it
 /// lies then; empty if `data` is no prepared set.
 std::string take_prepared(sim::World& world, const std::string& store, const std::string& data) {
@@ -139,7 +123,27 @@ std::exception_ptr run(sim::Simulation& simulation, sim::World& world, Options j
   return failure;
 }
 
+double processor_s(std::clock_t ticks) { return static_cast<double>(ticks) / CLOCKS_PER_SEC; }
+
+/// Ends the simulated job at the first step after so many processor seconds.
+void end_after(sim::Simulation& simulation, double longest_s) {
+  simulation.on_computed = [charge = simulation.on_computed, longest_s,
+                            begin = std::clock()](double rows) {
+    if (processor_s(std::clock() - begin) > longest_s)
+      fail(Code::cancelled, "the simulation has taken its {} s", longest_s);
+    charge(rows);
+  };
+}
+
 }  // namespace
+
+Silence::Silence() : lowers_(log::enabled(log::Level::warning) && !log::enabled(log::Level::info)) {
+  if (lowers_) log::configure(log::Level::error, log::Format::text);
+}
+
+Silence::~Silence() {
+  if (lowers_) log::configure(log::Level::warning, log::Format::text);
+}
 
 std::shared_ptr<const data::Dataset> stand_in_rows(const Options& job, std::uint64_t rows,
                                                    std::uint64_t features) {
@@ -202,6 +206,7 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
     world.threads = std::max(1.0, std::floor(functions.host_processors / workers));
   }
   world.byte_scale = settings.byte_scale;
+  if (settings.longest_s > 0) end_after(simulation, settings.longest_s);
   if (settings.prepare) settings.prepare(world);
   json summary;
   const fs::path output = scratch.path() / "run";
@@ -218,6 +223,9 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
       static_cast<std::uint64_t>(settings.byte_scale * summary.at("bytes_received").get<double>());
   if (const auto loss = summary.find("train_loss"); loss != summary.end() && loss->is_number())
     out.train_loss = loss->get<double>();
+  out.ended_by = text_at(summary, "ended_by");
+  for (const auto& [name, value] : summary.items())
+    if (value.is_number()) out.metrics[name] = value.get<double>();
   out.computed_rows = world.computed_rows();
   out.rows = summary.at("rows").get<double>();
   out.data_bytes = 4 * out.rows * summary.at("features").get<double>();
@@ -237,9 +245,6 @@ void measure_work(const Options& job, SimulatedWorld& settings, double seconds) 
   sim::World world(simulation, settings.profile);
   double rows = 0, measured_rows = 0;
   std::clock_t sent = 0, begin = 0, last = 0;
-  const auto processor_s = [](std::clock_t ticks) {
-    return static_cast<double>(ticks) / CLOCKS_PER_SEC;
-  };
   // Of one worker, all processor time between the beginnings of two steps is the first one's.
   simulation.on_computed = [&](double more) {
     const std::clock_t at = std::clock();

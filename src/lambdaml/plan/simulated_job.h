@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ struct SimulatedWorld {
   /// starts workers, and that these take all together before their first steps.
   double staging_s = 0, load_s = 0;
   double byte_scale = 1;  ///< see sim::World
+  /// Processor seconds of this machine after which a job is ended, at its next step, with
+  /// `cancelled`; 0: never.
+  double longest_s = 0;
   /// Instead of the data that the job names; null: those.
   std::shared_ptr<const data::Dataset> rows = {};
   /// Called before the job begins, to add faults or a trace.
@@ -55,11 +59,26 @@ struct SimulatedRun {
   std::uint64_t fingerprint = 0;  ///< of the schedule: equal for equal seeds
   std::string model;              ///< the model file's bytes
   double train_loss = 0;
+  std::string ended_by;                   ///< `epochs`, `until`, … as in its summary
+  std::map<std::string, double> metrics;  ///< the numbers of its summary
 };
 
 /// The job with the options that it has in a world: its platform, channel and checkpoints are
 /// simulated, and it computes in one thread. `job` is not resolved; its `channel` is replaced.
 Options in_world(Options job, const SimulatedWorld& world);
+
+/// As long as it lives, nothing is logged but errors (unless even information is): there may be
+/// thousands of workers, and jobs that nobody has asked for.
+class Silence {
+ public:
+  Silence();
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+  ~Silence();
+
+ private:
+  bool lowers_;
+};
 
 /// Random rows that stand for data which cannot be read, of a kind that the job's model takes.
 /// Throws invalid_argument for models of images.

@@ -166,6 +166,7 @@ void register_plugin(Registry& registry) {
                 .help = "gradient descent; the gradients of each batch are merged",
                 .options = options(),
                 .defaults = defaults,
+                .pace = Pace::steps,
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<GradientAveraging>(std::move(problem), options);
                 }});

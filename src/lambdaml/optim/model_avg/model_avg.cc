@@ -141,6 +141,7 @@ void register_plugin(Registry& registry) {
                 .help = "local gradient descent; the models of each epoch are averaged",
                 .options = averaging_options(),
                 .defaults = descent_defaults,
+                .pace = Pace::own_steps,
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<ModelAveraging>(std::move(problem), options);
                 }});
