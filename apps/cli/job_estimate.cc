@@ -21,6 +21,8 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/faas/runtime.h"
+#include "lambdaml/job/job.h"
 #include "lambdaml/plan/estimate.h"
 #include "lambdaml/sim/profile.h"
 
@@ -31,12 +33,6 @@ using nlohmann::json;
 
 /// A job's start is not held up for longer: where a budget is to be kept, and where it is not.
 constexpr double kMost_s = 8, kMostWithoutBudget_s = 2;
-
-#if defined(__aarch64__)
-constexpr const char* kProfile = "aws-arm64";
-#else
-constexpr const char* kProfile = "aws-x86";
-#endif
 
 bool has_remote_functions(const Options& job) {
   const faas::Plugin& platform = faas::registry().get(job.text("platform"));
@@ -74,15 +70,18 @@ void put_functions_here(sim::FunctionProfile& functions) {
   functions.cold_start = sim::Latency::always(kStart_s);
 }
 
-json estimate_here(Options job, const std::string& profile_name, bool is_built_in) {
-  sim::Profile profile = sim::Profile::open(profile_name);
+/// By the built-in profile of the job's functions if `profile_name` is empty.
+json estimate_here(Options job, const std::string& profile_name) {
   const faas::Plugin& platform = faas::registry().get(job.text("platform"));
-  if (platform.function_memory_mb) {
-    if (const auto mb = platform.function_memory_mb(faas::own_options(platform, job)))
-      job.set("memory_mb", Option::Value(std::int64_t{*mb}), "memory_mb");
-  } else if (is_built_in && !platform.remote) {
+  const job::Functions functions = job::functions_of(job);
+  if (functions.memory_mb != job.integer("memory_mb"))
+    job.set("memory_mb", Option::Value(functions.memory_mb), "memory_mb");
+  sim::Profile profile = sim::Profile::open(
+      profile_name.empty() ? sim::Profile::built_in_for(platform.remote ? functions.architecture
+                                                                        : faas::own_architecture())
+                           : profile_name);
+  if (profile_name.empty() && !platform.remote && !platform.deployed_function)
     put_functions_here(profile.functions);
-  }
   const std::optional<plan::Estimate> found = plan::estimate(job, profile);
   if (!found) return nullptr;
   return {{"seconds", found->seconds},
@@ -93,9 +92,9 @@ json estimate_here(Options job, const std::string& profile_name, bool is_built_i
 }
 
 /// In the child: what there is to say, as JSON.
-std::string answer_of(const Options& job, const std::string& profile, bool is_built_in) {
+std::string answer_of(const Options& job, const std::string& profile) {
   try {
-    return json_text(estimate_here(job, profile, is_built_in));
+    return json_text(estimate_here(job, profile));
   } catch (const Error& error) {
     return json_text(json{{"error", error.what()}, {"code", to_string(error.code())}});
   } catch (const std::exception& error) {
@@ -129,7 +128,7 @@ std::string read_all(int from, Deadline deadline) {
   return {};
 }
 
-std::string answer_of_child(const Options& job, const std::string& profile, bool is_built_in) {
+std::string answer_of_child(const Options& job, const std::string& profile) {
   const Scratch scratch("lambdaml-estimate-");  // also of what the child leaves when it is ended
   int ends[2];
   if (::pipe(ends) != 0) return {};
@@ -138,13 +137,13 @@ std::string answer_of_child(const Options& job, const std::string& profile, bool
     ::close(ends[0]);
     ::setenv("TMPDIR", scratch.path().c_str(), 1);
     log::configure(log::Level::off, log::Format::text);
-    write_all(ends[1], answer_of(job, profile, is_built_in));
+    write_all(ends[1], answer_of(job, profile));
     std::_Exit(0);
   }
   ::close(ends[1]);
   std::string answer;
   if (child > 0) {
-    const bool decides = !is_built_in || job.real("budget") > 0;
+    const bool decides = !profile.empty() || job.real("budget") > 0;
     answer = read_all(ends[0], Deadline::in(decides ? kMost_s : kMostWithoutBudget_s));
     ::kill(child, SIGKILL);
     while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
@@ -159,9 +158,8 @@ std::string answer_of_child(const Options& job, const std::string& profile, bool
 std::optional<Expectation> estimate_of(const Options& job, const std::string& how) {
   const bool is_wanted = how != kEstimateAuto;
   if (how == kEstimateNone || (!is_wanted && !costs_money(job))) return {};
-  const std::string profile = is_wanted ? how : kProfile;
-  if (is_wanted) sim::Profile::open(profile);  // its errors come first
-  const std::string answer = answer_of_child(job, profile, !is_wanted);
+  if (is_wanted) sim::Profile::open(how);  // its errors come first
+  const std::string answer = answer_of_child(job, is_wanted ? how : "");
   throw_if_interrupted();
   const json found = answer.empty() ? json() : parse_json(answer);
   if (found.is_object() && found.contains("error")) {

@@ -287,7 +287,7 @@ plan::Question question_of(const PlanFlags& flags) {
   flags.job->apply_to(given.typed);
   plan::Question out;
   out.job = job::unresolved_options_of(given);
-  out.profile = sim::Profile::open(flags.world.profile);
+  out.profile = flags.world.world_of(out.job);
   out.aim = kAims.at(flags.optimize);
   out.most_workers = flags.most_workers;
   out.deadline_s = out.job.real("deadline");

@@ -62,7 +62,7 @@ void ProgressDisplay::starting(const trigger::JobStart& job) {
   epochs_ = job.epochs;
   shown_ = metrics_to_show(job);
   try {
-    cost_ = job::running_cost(job.platform, job.workers, job.memory_mb);
+    cost_ = job::running_cost(job.platform, job.workers, job.memory_mb, job.architecture);
   } catch (const Error&) {
     // There is no price for this platform.
   }

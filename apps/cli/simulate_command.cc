@@ -134,7 +134,7 @@ void simulate(const SimulateFlags& flags, const Globals& globals) {
   flags.job->apply_to(given.typed);
   Options options = job::unresolved_options_of(given);
   plan::SimulatedWorld world;
-  world.profile = sim::Profile::open(flags.world.profile);
+  world.profile = flags.world.world_of(options);
   world.byte_scale = flags.byte_scale;
   world.channel = options.is_set("channel")
                       ? plan::store_for_channel(world.profile, options.text("channel"))

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "e2e/command.h"
+#include "lambdaml/aws/testing/scripted_server.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -245,6 +246,39 @@ TEST_F(PlanCommand, AProfileEstimatesAJobBeforeItStarts) {
   const Result unknown = with({"--estimate", "nothing.yaml", "--output", "unknown"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("nothing.yaml"));
+}
+
+TEST_F(PlanCommand, FunctionsHaveThePricesOfTheirArchitecture) {
+  std::string architecture = "arm64";
+  aws::ScriptedServer lambda([&](const aws::ScriptedRequest& request) -> aws::ScriptedAnswer {
+    if (architecture.empty() || !request.target.ends_with("/configuration"))
+      return {
+          .status = 403, .headers = {{"x-amzn-errortype", "AccessDeniedException"}}, .body = "{}"};
+    return {.body = R"({"FunctionName":"workers","MemorySize":1769,"Architectures":[")" +
+                    architecture + R"("]})"};
+  });
+  const auto profile_of = [&](const char* command, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{
+        command,     "--data",     "my rows.libsvm",    "--epochs", "2",
+        "--channel", "s3-express", "--seconds-per-row", "1e-5",     "--platform",
+        "aws",       "--function", "workers",           "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result done =
+        lambdaml(arguments, {"AWS_ENDPOINT_URL_LAMBDA=" + lambda.url(), "AWS_ACCESS_KEY_ID=id",
+                             "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1"});
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    EXPECT_EQ(done.err.find("no effect"), std::string::npos) << done.err;
+    return done.exit_code == 0 ? done.json().at("profile").get<std::string>() : "";
+  };
+  const std::vector<std::string> few{"--most-workers", "2"};
+  EXPECT_EQ(profile_of("simulate", {"--seeds", "1"}), "aws-arm64");
+  EXPECT_EQ(profile_of("plan", few), "aws-arm64");
+  EXPECT_EQ(profile_of("simulate", {"--seeds", "1", "--profile", "aws-x86"}), "aws-x86");
+  for (const char* other : {"x86_64", ""}) {
+    architecture = other;
+    EXPECT_EQ(profile_of("simulate", {"--seeds", "1"}), "aws-x86") << other;
+    EXPECT_EQ(profile_of("plan", few), "aws-x86") << other;
+  }
 }
 
 TEST_F(PlanCommand, WhatIsNoPlanIsRefused) {

@@ -15,7 +15,8 @@ using nlohmann::json;
 JobRecord::JobRecord(std::shared_ptr<storage::Storage> checkpoints, std::string job_id)
     : store_(std::move(checkpoints)), job_id_(std::move(job_id)) {}
 
-void JobRecord::begin(const Options& options, std::uint64_t epochs_done) {
+void JobRecord::begin(const Options& options, std::uint64_t epochs_done,
+                      const std::string& architecture) {
   const Options kept = options.without_passwords();
   json record{{"job_id", job_id_}, {"workers", options.integer("workers")}};
   for (const char* name : {"channel", "model", "optim", "sync_mode", "platform"})
@@ -23,6 +24,7 @@ void JobRecord::begin(const Options& options, std::uint64_t epochs_done) {
   record["epochs"] = options.integer(optim::registry().get(options.text("optim")).epochs_option);
   record["memory_mb"] = options.integer("memory_mb");
   record["timeout_s"] = options.real("timeout_s");
+  if (!architecture.empty()) record["architecture"] = architecture;
   record["begun_ms"] = epoch_ms();
   record["epochs_done"] = epochs_done;
   store_->remove(key(record::kEnded));

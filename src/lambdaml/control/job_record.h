@@ -30,8 +30,10 @@ class JobRecord {
   JobRecord(std::shared_ptr<storage::Storage> checkpoints, std::string job_id);
 
   /// Starts the record and removes what an earlier run of the job recorded about its end.
-  /// `epochs_done`: before this run of it. 1 PUT, 2 deletes.
-  void begin(const Options& options, std::uint64_t epochs_done = 0);
+  /// `epochs_done`: before this run of it; `architecture` of its functions, if that is known. 1
+  /// PUT, 2 deletes.
+  void begin(const Options& options, std::uint64_t epochs_done = 0,
+             const std::string& architecture = "");
   /// Puts a copy of a file of the run's folder beside the checkpoints: kOptions, kMetrics or
   /// kWorkers. 1 PUT. Never throws.
   void keep(const char* name, const std::string& lines) noexcept;

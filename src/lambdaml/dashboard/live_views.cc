@@ -44,7 +44,7 @@ void LiveViews::starting(const trigger::JobStart& job) {
     numbers_.workers = numbers_.workers_running = job.workers;
     running_.emplace();
     try {
-      cost_ = job::running_cost(job.platform, job.workers, job.memory_mb);
+      cost_ = job::running_cost(job.platform, job.workers, job.memory_mb, job.architecture);
     } catch (const Error&) {
       // There is no price for this platform.
     }

@@ -25,6 +25,12 @@ struct MemoryRange {
   std::int64_t most = 1 << 20;
 };
 
+/// What a platform's service says of a deployed function.
+struct DeployedFunction {
+  std::optional<int> memory_mb = {};  ///< nullopt: it does not tell
+  std::string architecture = {};      ///< "x86_64" or "arm64"; empty: it does not tell
+};
+
 /// Its functions may be called by several threads at once: a search runs each job on a thread of
 /// its own.
 struct Plugin {
@@ -49,10 +55,10 @@ struct Plugin {
   std::string billed_as = {};
   /// The processors of a function with that much memory; empty: all functions share this machine's.
   std::function<double(double memory_mb)> processors = {};
-  /// The memory in MB of the function that a job with these own options runs in, where it is
-  /// configured with the function and not by the job; nullopt: the service does not tell. At most
-  /// one request. Throws what the platform's service reports. Empty: the job configures it.
-  std::function<std::optional<int>(const Options& options)> function_memory_mb = {};
+  /// The function that a job with these own options runs in, where it is configured by itself and
+  /// not by the job. At most one request. Throws what the platform's service reports. Empty: the
+  /// job configures it.
+  std::function<DeployedFunction(const Options& options)> deployed_function = {};
   /// Whether functions run on this machine, or on others that see its files. Empty: they do unless
   /// `remote`.
   std::function<bool(const Options& options)> runs_here = {};

@@ -235,6 +235,14 @@ std::optional<int> own_memory_mb() {
   return static_cast<int>(*megabytes);
 }
 
+std::string own_architecture() {
+#if defined(__aarch64__)
+  return "arm64";
+#else
+  return "x86_64";
+#endif
+}
+
 void report_init_error(const std::string& endpoint, const std::exception& error) noexcept {
   try {
     const Failure failure = failure_of(error);

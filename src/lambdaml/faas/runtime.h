@@ -43,6 +43,8 @@ void serve(const std::string& endpoint, const Handler& handler);
 /// The memory in MB that this process's function is configured with, as its host tells by
 /// AWS_LAMBDA_FUNCTION_MEMORY_SIZE; nullopt if it does not.
 std::optional<int> own_memory_mb();
+/// Of this program, as Lambda names it: "x86_64" or "arm64".
+std::string own_architecture();
 
 /// Reports a failure before the first event: POST /runtime/init/error.
 void report_init_error(const std::string& endpoint, const std::exception& error) noexcept;

@@ -195,12 +195,13 @@ std::int64_t threads_of_function(const Options& options) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(share));
 }
 
-std::int64_t memory_of_functions_mb(const Options& options) {
+Functions functions_of(const Options& options) {
   const faas::Plugin& platform = faas::registry().get(options.text("platform"));
-  std::optional<int> deployed;
-  if (platform.function_memory_mb)
-    deployed = platform.function_memory_mb(faas::own_options(platform, options));
-  return deployed ? *deployed : options.integer("memory_mb");
+  faas::DeployedFunction deployed;
+  if (platform.deployed_function)
+    deployed = platform.deployed_function(faas::own_options(platform, options));
+  return {deployed.memory_mb ? *deployed.memory_mb : options.integer("memory_mb"),
+          std::move(deployed.architecture)};
 }
 
 std::string id_of_request(std::string_view prefix, std::string_view request_id) {

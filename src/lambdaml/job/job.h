@@ -26,9 +26,14 @@ void choose_threads(Options& options, std::int64_t jobs);
 /// that come with the function's memory, at least 1.
 std::int64_t threads_of_function(const Options& options);
 
-/// The memory in MB of each of the job's functions: that of the deployed function if the platform
-/// tells it, otherwise the option. At most one request. Throws what the platform's service reports.
-std::int64_t memory_of_functions_mb(const Options& options);
+/// What the price of a job's functions depends on.
+struct Functions {
+  std::int64_t memory_mb = 0;     ///< of each
+  std::string architecture = {};  ///< "x86_64" or "arm64"; empty: unknown
+};
+/// Of the deployed function as far as the platform tells it, otherwise the option. At most one
+/// request. Throws what the platform's service reports.
+Functions functions_of(const Options& options);
 
 /// Whether the job's functions run on other machines: then they cannot access this machine's files
 /// and memory, and the platform does not report how their events end.

@@ -33,13 +33,7 @@ constexpr const char* kWaited = "waited_s";
 
 }  // namespace
 
-std::string own_architecture() {
-#if defined(__aarch64__)
-  return "arm64";
-#else
-  return "";
-#endif
-}
+std::string own_architecture() { return faas::own_architecture() == "arm64" ? "arm64" : ""; }
 
 void WorkerStats::describe_function() {
   memory_mb = static_cast<std::uint64_t>(faas::own_memory_mb().value_or(0));

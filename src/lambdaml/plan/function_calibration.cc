@@ -69,6 +69,7 @@ class FunctionMeasurement {
     trigger::require_platform(options_);
     trigger::require_within_reach(options_, "channel", options_.text("channel"));
     if (!wanted_.profile.empty()) base_of(wanted_.profile);
+    functions_ = job::functions_of(options_);
     if (wanted_.budget_usd > 0) require_budget(functions_usd(1) + least_requests_usd());
   }
 
@@ -125,10 +126,10 @@ class FunctionMeasurement {
   /// Of `workers` functions at work for one measurement.
   double functions_usd(std::uint32_t workers) const {
     constexpr double kMore_s = 2;  // batches and waits
-    return workers * job::running_cost(options_.text("platform"), 1, memory_mb())
+    return workers * job::running_cost(options_.text("platform"), 1, functions_.memory_mb,
+                                       functions_.architecture)
                          .after(wanted_.seconds + kMore_s);
   }
-  std::int64_t memory_mb() const { return job::memory_of_functions_mb(options_); }
 
   void require_budget(double usd) const {
     if (usd > wanted_.budget_usd)
@@ -189,7 +190,7 @@ class FunctionMeasurement {
       cost_usd_ += requests_usd + job::dollars_of_function(stats, options_, prices, region);
       requests_ += out.measures.back().requests;
     }
-    if (out.memory_mb == 0) out.memory_mb = static_cast<double>(memory_mb());
+    if (out.memory_mb == 0) out.memory_mb = static_cast<double>(functions_.memory_mb);
     return out;
   }
 
@@ -210,10 +211,7 @@ class FunctionMeasurement {
 
   std::string base_name() const {
     if (!wanted_.profile.empty()) return wanted_.profile;
-    const std::string own = alone_.architecture.empty() ? "x86_64" : alone_.architecture;
-    for (const std::string& name : sim::Profile::built_in())
-      if (sim::Profile::open(name).functions.architecture == own) return name;
-    return sim::Profile::built_in().front();
+    return sim::Profile::built_in_for(alone_.architecture);
   }
 
   /// What many at once show: the times of their requests, or, where those are longer than one
@@ -295,6 +293,7 @@ class FunctionMeasurement {
 
   const FunctionCalibration& wanted_;
   Options options_;
+  job::Functions functions_;
   Fleet alone_;
   std::optional<Fleet> crowd_;
   std::size_t requests_ = 0;

@@ -17,6 +17,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/synthetic.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/storage/storage.h"
@@ -176,6 +177,9 @@ Options in_world(Options job, const SimulatedWorld& world) {
   const auto set = [&](const char* name, Option::Value value) {
     job.set(name, std::move(value), name);
   };
+  // In the simulation, what belongs to the job's platform means nothing.
+  for (const Option& option : faas::registry().get(job.text("platform")).options)
+    if (job.is_set(option.name)) set(option.name.c_str(), option.default_value);
   set("platform", std::string(kSimulated));
   set("channel", uri_of(world.channel, "channel"));
   set("checkpoint",

@@ -367,6 +367,13 @@ std::vector<std::string> Profile::built_in() {
   return names;
 }
 
+std::string Profile::built_in_for(const std::string& architecture) {
+  const std::string wanted = architecture == "arm64" ? architecture : "x86_64";
+  for (const std::string& name : built_in())
+    if (open(name).functions.architecture == wanted) return name;
+  return built_in().front();
+}
+
 std::string Profile::text_of(const std::string& name_or_path) {
   for (const auto* profile = kProfiles; (*profile)[0] != nullptr; ++profile)
     if (name_or_path == (*profile)[0]) return (*profile)[1];

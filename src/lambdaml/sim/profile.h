@@ -132,6 +132,9 @@ struct Profile {
   static std::string text_of(const std::string& name_or_path);
   static Profile parse(std::string_view yaml, const std::string& what);
   static std::vector<std::string> built_in();
+  /// Of these the first one of functions of that architecture, "x86_64" or "arm64"; of another or
+  /// none, that of x86_64.
+  static std::string built_in_for(const std::string& architecture);
 
   /// Throws invalid_argument, naming the nearest known ones.
   const StoreProfile& store(std::string_view name) const;

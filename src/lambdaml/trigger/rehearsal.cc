@@ -181,7 +181,7 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
       optimizer->set_penalty_factors(std::move(factors));
   const std::size_t models = optimizer->starts();
   const bool is_deployed =
-      faas::registry().get(options.text("platform")).function_memory_mb != nullptr;
+      faas::registry().get(options.text("platform")).deployed_function != nullptr;
   const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
                              *std::max_element(data.part_rows.begin(), data.part_rows.end()));
   const std::uint64_t training = model->training_bytes(rows);

@@ -47,9 +47,10 @@ constexpr std::size_t kMostFailedAttempts = 10'000;
 /// A running job.
 class Run {
  public:
-  Run(const Options& options, control::RunFolder& folder, control::JobChannel& channel,
+  Run(const RunningJob& job, control::RunFolder& folder, control::JobChannel& channel,
       Observer& observer)
-      : options_(options),
+      : options_(job.options),
+        architecture_(job.architecture),
         folder_(folder),
         job_channel_(channel),
         channel_(channel.store()),
@@ -69,6 +70,7 @@ class Run {
          .workers = workers(),
          .epochs = static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)),
          .memory_mb = options_.integer("memory_mb"),
+         .architecture = architecture_,
          .platform = options_.text("platform")});
     job::TrainEvent event = make_event(staged);
     const auto checkpoints = stores_.open(options_.text("checkpoint"));
@@ -82,7 +84,7 @@ class Run {
     if (const std::string& place = options_.text("tensorboard"); !place.empty())
       event_file_.emplace(place, folder_.job_id(), next_metrics_ - 1);
     control::JobRecord record(checkpoints, folder_.job_id());
-    record.begin(options_, next_metrics_ - 1);
+    record.begin(options_, next_metrics_ - 1, architecture_);
     if (Uri::parse(options_.text("checkpoint")).text() != folder_.checkpoint_uri()) {
       record_ = &record;
       keep_beside_checkpoints(control::record::kOptions);
@@ -111,8 +113,9 @@ class Run {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     const double budget = options_.real("budget");
-    const job::RunningCost bill = job::running_bill(options_, options_.integer("memory_mb"),
-                                                    channel_.capabilities().writes_per_s);
+    const job::RunningCost bill =
+        job::running_bill(options_, options_.integer("memory_mb"),
+                          channel_.capabilities().writes_per_s, architecture_);
     const std::uint64_t first_epoch = next_metrics_;
     const Stopwatch running;
     // Where polling is expensive, showing the progress once a second is enough.
@@ -398,6 +401,7 @@ class Run {
   }
 
   const Options& options_;
+  const std::string& architecture_;
   control::RunFolder& folder_;
   control::JobChannel& job_channel_;
   storage::Storage& channel_;
@@ -428,10 +432,10 @@ class Run {
 
 }  // namespace
 
-nlohmann::ordered_json run_workers(const Options& options, control::RunFolder& folder,
+nlohmann::ordered_json run_workers(const RunningJob& job, control::RunFolder& folder,
                                    control::JobChannel& channel, const StagedData& staged,
                                    Begin begin, const Stopwatch& wall, Observer& observer) {
-  return Run(options, folder, channel, observer).run(staged, begin, wall);
+  return Run(job, folder, channel, observer).run(staged, begin, wall);
 }
 
 }  // namespace lambdaml::trigger

@@ -29,17 +29,16 @@
 namespace lambdaml::trigger {
 namespace {
 
-/// The options for running the job here: memory_mb is what its functions have, even where they were
-/// deployed with other memory than the job names. What the run's folder records stays as given.
-Options with_memory_of_functions(Options options) {
-  const std::int64_t memory_mb = job::memory_of_functions_mb(options);
-  if (memory_mb != options.integer("memory_mb"))
-    options.set("memory_mb", Option::Value(memory_mb), "memory_mb");
-  return options;
+/// What the run's folder records of the options stays as given.
+RunningJob as_functions_run_it(Options options) {
+  job::Functions functions = job::functions_of(options);
+  if (functions.memory_mb != options.integer("memory_mb"))
+    options.set("memory_mb", Option::Value(functions.memory_mb), "memory_mb");
+  return {std::move(options), std::move(functions.architecture)};
 }
 
 /// Prepares everything except the workers, which then find the data in their places. `options` are
-/// with_memory_of_functions().
+/// those of as_functions_run_it().
 StagedData prepare(const Options& options, const control::JobChannel& channel,
                    const std::string& job_id, const InMemory& memory = {}) {
   const std::string& mode = options.text("sync_mode");
@@ -187,14 +186,15 @@ std::string way_to_continue(const Options& options, const control::RunFolder& fo
 }
 
 /// `way_on`: the command that continues the run after an error; empty: there is none.
-nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
+nlohmann::ordered_json run_to_end(RunningJob job, control::RunFolder& folder,
                                   const StagedData& staged, control::JobChannel& channel,
                                   Observer& observer, Begin begin, const std::string& way_on,
                                   const Stopwatch& wall) {
+  Options& options = job.options;
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
   try {
-    return run_workers(options, folder, channel, staged, begin, wall, observer);
+    return run_workers(job, folder, channel, staged, begin, wall, observer);
   } catch (const control::Superseded&) {
     throw;
   } catch (const control::DamagedCheckpoint&) {
@@ -249,8 +249,8 @@ nlohmann::ordered_json train(const Options& given, Observer& observer, const InM
                               control::JobChannel::Stop::patient);
   return channel.use([&] {
     choose_reader(options);
-    const Options running = with_memory_of_functions(options);
-    const StagedData staged = prepare(running, channel, job_id, memory);
+    const RunningJob running = as_functions_run_it(options);
+    const StagedData staged = prepare(running.options, channel, job_id, memory);
     tell_of(staged);
     control::RunFolder folder = control::RunFolder::create(output, job_id, options);
     return run_to_end(running, folder, staged, channel, observer, Begin::anew,
@@ -274,8 +274,8 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
     return go_on([&](Begin begin) {
       channel.take_over(workers_of(options));
       choose_reader(options);
-      const Options running = with_memory_of_functions(options);
-      const StagedData staged = prepare(running, channel, job_id);
+      const RunningJob running = as_functions_run_it(options);
+      const StagedData staged = prepare(running.options, channel, job_id);
       if (options.text("checkpoint").empty() || !can_be_resumed(stores, options, job_id))
         begin = Begin::anew;
       if (begin == Begin::anew) tell_of(staged);
@@ -312,8 +312,8 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
   return channel.use([&] {
     return go_on([&](Begin begin) {
       channel.take_over(workers_of(options));
-      const Options running = with_memory_of_functions(options);
-      const StagedData staged = prepare(running, channel, folder.job_id(), memory);
+      const RunningJob running = as_functions_run_it(options);
+      const StagedData staged = prepare(running.options, channel, folder.job_id(), memory);
       return run_to_end(running, folder, staged, channel, observer, begin,
                         way_to_continue(options, folder, epochs), wall);
     });

@@ -27,6 +27,7 @@ struct JobStart {
   std::uint32_t workers = 0;
   std::uint64_t epochs = 0;
   std::int64_t memory_mb = 0;  ///< of each function, as deployed if it is
+  std::string architecture;    ///< of the deployed function; empty: unknown
   std::string platform;        ///< the plug-in's name
 };
 

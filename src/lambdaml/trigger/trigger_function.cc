@@ -213,7 +213,9 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
     options.set("checkpoint", Option::Value(results.place().text()), "checkpoint");
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
   if (const double budget = options.real("budget"); budget > 0) {
-    const job::RunningCost cost = job::running_cost(options, job::memory_of_functions_mb(options));
+    const job::Functions functions = job::functions_of(options);
+    const job::RunningCost cost =
+        job::running_cost(options, functions.memory_mb, functions.architecture);
     const double spent = work.number == 0 ? 0 : cost.after(work.spent_s);
     // What is spent already ends the job at once; 0 would be no limit.
     options.set("budget", Option::Value(std::max(1e-12, budget - spent)), "budget");

@@ -15,10 +15,10 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/host.h"
-#include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
@@ -231,10 +231,12 @@ double least_cost(const Options& options, std::uint64_t epochs) {
   const double requests =
       prices.of_requests({{storage::resolve(options.text("channel")).scheme, usage}}, region);
   const double seconds = kLeastStart_s + kLeastEpoch_s * static_cast<double>(epochs);
+  const job::Functions functions = job::functions_of(options);
+  const std::string row =
+      job::billed_as(prices, options.text("platform"), functions.architecture, region);
   return requests +
          static_cast<double>(workers) *
-             prices.of_function(faas::registry().get(options.text("platform")).billed_as, seconds,
-                                static_cast<double>(job::memory_of_functions_mb(options)), region);
+             prices.of_function(row, seconds, static_cast<double>(functions.memory_mb), region);
 }
 
 void require_budget(const Search& search, Strategy& strategy) {

@@ -74,7 +74,7 @@ nlohmann::ordered_json SegmentJob::run_folds() {
 
 void SegmentJob::starting(const trigger::JobStart& job) {
   throw_if_ended();
-  cost_ = job::running_cost(options_, job.memory_mb);
+  cost_ = job::running_cost(options_, job.memory_mb, job.architecture);
   started_s_ = clock_.seconds();
 }
 

@@ -323,9 +323,9 @@ void JobView::add_estimates(ordered_json& status, std::int64_t until_ms) const {
     left_s = std::max(0.0, elapsed_s / (done - before) * (epochs - done));
   if (left_s) status["left_s"] = *left_s;
   try {
-    const job::RunningCost cost =
-        job::running_cost(text_at(record, "platform"), workers(),
-                          static_cast<std::int64_t>(count_at(record, "memory_mb")));
+    const job::RunningCost cost = job::running_cost(
+        text_at(record, "platform"), workers(),
+        static_cast<std::int64_t>(count_at(record, "memory_mb")), text_at(record, "architecture"));
     status["cost_so_far_usd"] = cost.after(elapsed_s);
     status["usd_per_second"] = cost.per_second;
     if (left_s) status["cost_usd_at_end"] = cost.after(elapsed_s + *left_s);

@@ -43,9 +43,9 @@ void register_plugin(Registry& registry) {
                 .longest_s = 3600,
                 .billed_as = "lambda",
                 .processors = [](double memory_mb) { return memory_mb / 1024; },
-                .function_memory_mb = [](const Options& options) -> std::optional<int> {
+                .deployed_function = [](const Options& options) -> DeployedFunction {
                   const auto deployed = static_cast<int>(options.integer("relay_function_mb"));
-                  return deployed == 0 ? std::nullopt : std::optional(deployed);
+                  return {deployed == 0 ? std::nullopt : std::optional(deployed)};
                 },
                 .make =
                     [](const Options& options) {

@@ -235,18 +235,20 @@ std::optional<OwnFunction> own_function_of_lambda() {
                      }};
 }
 
-/// nullopt if the caller may not ask, or the service on this machine does not answer that; a
+/// Nothing if the caller may not ask, or the service on this machine does not answer that; a
 /// missing function is reported when it is invoked.
-std::optional<int> memory_of_function_mb(const Options& options) {
+DeployedFunction deployed_function(const Options& options) {
   const std::string& name = options.text("function");
-  if (const auto own = own_function_of_lambda(); own && own->name == name) return own_memory_mb();
+  if (const auto own = own_function_of_lambda(); own && own->name == name)
+    return {own_memory_mb(), own_architecture()};
   try {
-    return lambdaml::aws::LambdaClient().get_configuration(name).settings.memory_mb;
+    const auto function = lambdaml::aws::LambdaClient().get_configuration(name);
+    return {function.settings.memory_mb, function.architecture};
   } catch (const Error& error) {
     if (error.code() != Code::permission_denied && error.code() != Code::not_found &&
         error.code() != Code::data_corrupt)
       throw;
-    log::info("cannot see the memory of the function '{}': {}", name, error.what());
+    log::info("cannot see the settings of the function '{}': {}", name, error.what());
     return {};
   }
 }
@@ -306,7 +308,7 @@ void register_plugin(Registry& registry) {
                                       .most = 10'240},
                 .billed_as = "lambda",
                 .processors = [](double memory_mb) { return memory_mb / kMegabytesOfProcessor; },
-                .function_memory_mb = memory_of_function_mb,
+                .deployed_function = deployed_function,
                 .runs_here = [](const Options&) { return service_is_here(); },
                 .own_function = own_function_of_lambda,
                 .own_region = region_of_environment,

@@ -31,7 +31,11 @@ class AwsPlatformTest : public ::testing::Test {
                       R"("UnreservedConcurrentExecutions":4}})"};
     if (target.find("/configuration") != std::string::npos && may_ask_) {
       ++asked_for_configuration_;
-      return {.body = R"({"FunctionName":"workers","MemorySize":3008})"};
+      return {.body = architecture_.empty()
+                          ? R"({"FunctionName":"workers","MemorySize":3008})"
+                          : fmt::format(R"({{"FunctionName":"workers","MemorySize":3008,)"
+                                        R"("Architectures":["{}"]}})",
+                                        architecture_)};
     }
     if (target.find("/con") != std::string::npos) {
       if (!may_ask_)
@@ -88,6 +92,7 @@ class AwsPlatformTest : public ::testing::Test {
   ScopedEnvironment environment_{ScopedEnvironment::with_keys()};
   std::optional<int> reserved_;
   bool may_ask_ = true;
+  std::string architecture_;
   int status_ = 202;
   std::string error_;
   int taken_ = 0;
@@ -190,13 +195,18 @@ TEST_F(AwsPlatformTest, AJobThatNeedsAllAtOnceIsHeldAgainstTheLimit) {
   EXPECT_EQ(taken_, 13);
 }
 
-TEST_F(AwsPlatformTest, AFunctionHasTheMemoryThatItWasDeployedWith) {
-  const auto memory_mb = [&] {
+TEST_F(AwsPlatformTest, AFunctionHasTheMemoryAndTheArchitectureThatItWasDeployedWith) {
+  const auto deployed = [&] {
     const Plugin& aws = registry().get("aws");
     Options options(aws.options);
     options.parse("function", name_, "test");
-    return aws.function_memory_mb(options);
+    return aws.deployed_function(options);
   };
+  const auto memory_mb = [&] { return deployed().memory_mb; };
+  EXPECT_EQ(deployed().architecture, "x86_64") << "as Lambda has it where nothing is said";
+  architecture_ = "arm64";
+  EXPECT_EQ(deployed().architecture, "arm64");
+  asked_for_configuration_ = 0;
   EXPECT_EQ(memory_mb(), 3008);
   EXPECT_EQ(asked_for_configuration_, 1);
   // A function knows its own.
@@ -208,6 +218,7 @@ TEST_F(AwsPlatformTest, AFunctionHasTheMemoryThatItWasDeployedWith) {
   environment_.set("AWS_LAMBDA_FUNCTION_NAME", "another");
   may_ask_ = false;
   EXPECT_EQ(memory_mb(), std::nullopt);
+  EXPECT_EQ(deployed().architecture, "");
 }
 
 TEST_F(AwsPlatformTest, AFunctionThatIsNotThereIsNotFound) {
