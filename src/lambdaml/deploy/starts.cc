@@ -265,9 +265,13 @@ class StartRules::Impl {
     There there = there_[i].value_or(There());
     if (!wanted_value(i).empty()) there.value = wanted_value(i);
     if (!wanted_.job.empty()) there.input = wanted_.job;
-    // Another bucket's events are this rule's no longer.
-    if (is_upload && before != there.value && there.bucket_was_silent) silence(before, there.value);
-    if (is_upload && !bucket_sends_ && before != there.value) there.bucket_was_silent = true;
+    if (is_upload && before != there.value) {
+      const bool same_bucket =
+          !before.empty() && place_of(before).first == place_of(there.value).first;
+      // The events of another bucket are this rule's no longer.
+      if (!same_bucket && there.bucket_was_silent) silence(before);
+      there.bucket_was_silent = !bucket_sends_ || (same_bucket && there.bucket_was_silent);
+    }
     json tags = json::array({{{"Key", kManagedTag}, {"Value", "true"}}});
     if (is_upload)
       tags.push_back({{"Key", kBucketTag}, {"Value", there.bucket_was_silent ? "true" : "false"}});
@@ -301,9 +305,9 @@ class StartRules::Impl {
   }
 
   /// Has the bucket send no more events, unless somebody else wants them.
-  void silence(const std::string& place, const std::string& but = "") {
+  void silence(const std::string& place) {
     const std::string bucket = place.empty() ? "" : place_of(place).first;
-    if (bucket.empty() || (!but.empty() && place_of(but).first == bucket)) return;
+    if (bucket.empty()) return;
     const auto note = [&](const std::string& why) {
       notes_.push_back(
           fmt::format("bucket {}: still sends events to EventBridge: {}", bucket, why));

@@ -28,6 +28,9 @@ constexpr const char* kNotifications =
     "<NotificationConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
     "<QueueConfiguration><Queue>arn:q</Queue></QueueConfiguration></NotificationConfiguration>";
 
+constexpr const char* kSending =
+    "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+
 /// As much of EventBridge, S3 and Lambda as rules see.
 class FakeServices {
  public:
@@ -38,6 +41,10 @@ class FakeServices {
       return {.status = 201};
     }
     if (request.target.find("?notification") != std::string::npos) {
+      if (path == "/sends") {
+        if (request.method == "PUT") changes.push_back("notifications of sends");
+        return {.body = kSending};
+      }
       if (path != "/data")
         return {.status = 404, .body = "<Error><Code>NoSuchBucket</Code></Error>"};
       if (request.method == "PUT") {
@@ -202,11 +209,27 @@ TEST_F(StartsTest, ANewObjectStartsAJob) {
 }
 
 TEST_F(StartsTest, ABucketThatSentEventsBeforeGoesOnSendingThem) {
-  services_.notifications =
-      "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+  services_.notifications = kSending;
   make({"", "s3://data/ready/", kJob});
   StartRules("lambdaml-trigger").remove();
   EXPECT_THAT(services_.changes, ::testing::Not(::testing::Contains("notifications")));
+}
+
+TEST_F(StartsTest, ARuleThatMovesLeavesEachBucketAsItWas) {
+  make({"", "s3://data/ready/", kJob});
+  EXPECT_THAT(services_.notifications, HasSubstr("EventBridge"));
+  make({"", "s3://sends/ready/", kJob});
+  EXPECT_THAT(services_.notifications, ::testing::Not(HasSubstr("EventBridge")));
+  StartRules("lambdaml-trigger").remove();
+  EXPECT_THAT(services_.changes, ::testing::Not(::testing::Contains("notifications of sends")));
+  // And back to one that sent none, by a way through another folder of it.
+  make({"", "s3://sends/ready/", kJob});
+  make({"", "s3://data/ready/", kJob});
+  make({"", "s3://data/more/", kJob});
+  EXPECT_THAT(services_.notifications, HasSubstr("EventBridge"));
+  StartRules("lambdaml-trigger").remove();
+  EXPECT_THAT(services_.notifications, ::testing::Not(HasSubstr("EventBridge")));
+  EXPECT_THAT(services_.changes, ::testing::Not(::testing::Contains("notifications of sends")));
 }
 
 TEST_F(StartsTest, ABucketGoesOnSendingEventsThatAnotherRuleTakes) {
