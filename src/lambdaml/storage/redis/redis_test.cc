@@ -484,6 +484,10 @@ TEST(RedisCluster, EndlessRedirectionsAndSlotsOfNobodyAreUnavailable) {
   const Error error = error_of([&] { open_at(empty)->load("foo"); });
   EXPECT_EQ(error.code(), Code::unavailable);
   EXPECT_THAT(error.what(), HasSubstr("no server of the cluster has slot 12182"));
+  // What lies in such slots is not known to be absent.
+  for (const auto& call : {std::function<void()>([&] { open_at(empty)->list(""); }),
+                           std::function<void()>([&] { open_at(empty)->clear(""); })})
+    EXPECT_THAT(error_of(call).what(), HasSubstr("no server of the cluster has slot 0"));
   const RawServer down(commanded([&](std::string_view command, std::string_view) -> std::string {
     if (command == "CLUSTER") return all_slots_at(down.port());
     return "-CLUSTERDOWN Hash slot not served\r\n";
@@ -491,6 +495,18 @@ TEST(RedisCluster, EndlessRedirectionsAndSlotsOfNobodyAreUnavailable) {
   EXPECT_THAT(error_of([&] { open_at(down)->load("a"); }).what(),
               AllOf(HasSubstr("CLUSTERDOWN"), HasSubstr("redis-cli --cluster check"),
                     Not(HasSubstr("\n"))));
+}
+
+TEST(RedisCluster, ASlotOfNobodyIsLookedForAgain) {
+  std::atomic<bool> is_owned = false;
+  const RawServer server(commanded([&](std::string_view command, std::string_view) -> std::string {
+    if (command == "CLUSTER") return is_owned ? all_slots_at(server.port()) : "*0\r\n";
+    return command == "GET" ? "$1\r\nx\r\n" : "*0\r\n";
+  }));
+  const auto store = open_at(server);
+  EXPECT_EQ(error_of([&] { store->load("a"); }).code(), Code::unavailable);
+  is_owned = true;
+  EXPECT_EQ(store->load("a")->text(), "x");
 }
 
 TEST(RedisCluster, HasOneDatabase) {

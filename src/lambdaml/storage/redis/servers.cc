@@ -219,15 +219,18 @@ std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
   return map;
 }
 
-Servers::Node& Servers::node_of(const Map& map, std::string_view key) const {
+std::uint16_t Servers::owner_of(const Map& map, std::size_t slot) {
+  const std::uint16_t owner = map.owner[slot];
+  if (owner != SlotTable::kNobody) return owner;
+  note_moved();  // somebody may have it soon
+  fail(Code::unavailable,
+       "no server of the cluster has slot {} (redis-cli --cluster check {} says more)", slot,
+       address_.server.text());
+}
+
+Servers::Node& Servers::node_of(const Map& map, std::string_view key) {
   if (!map.cluster) return *map.primaries.front();
-  const int slot = slot_of(key);
-  const std::uint16_t owner = map.owner[static_cast<std::size_t>(slot)];
-  if (owner == SlotTable::kNobody)
-    fail(Code::unavailable,
-         "no server of the cluster has slot {} (redis-cli --cluster check {} says more)", slot,
-         address_.server.text());
-  return *map.primaries[owner];
+  return *map.primaries[owner_of(map, static_cast<std::size_t>(slot_of(key)))];
 }
 
 bool Servers::is_cluster() { return map()->cluster; }
@@ -299,10 +302,7 @@ void Servers::ask_alone(const Map& map, std::string_view key, std::size_t i, con
     } catch (const Redirected& redirected) {
       const Redirection& to = redirected.to();
       asking = to.ask;
-      if (!to.ask) {
-        const std::lock_guard lock(mutex_);
-        is_stale_ = true;
-      }
+      if (!to.ask) note_moved();
       if (redirections == kMostRedirections) throw;
       const std::string& host = to.target.host;
       node = &node_at({host.empty() ? node->endpoint.host : host, to.target.port});
@@ -312,6 +312,7 @@ void Servers::ask_alone(const Map& map, std::string_view key, std::size_t i, con
 
 void Servers::at_each(const std::function<void(Connection&)>& use) {
   const std::shared_ptr<const Map> map = this->map();
+  for (std::size_t slot = 0; slot < map->owner.size(); ++slot) owner_of(*map, slot);
   for (Node* const node : map->primaries) {
     std::unique_ptr<Connection> connection;
     try {

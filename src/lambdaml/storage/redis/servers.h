@@ -53,7 +53,8 @@ class Servers {
   /// taken counts only when the call has returned.
   void ask(std::span<const std::string_view> keys, const Add& add, const Take& take);
 
-  /// Calls use() with a connection to each primary, one after the other.
+  /// Calls use() with a connection to each primary, one after the other. All slots must have one:
+  /// what lies in others is not known to be absent.
   void at_each(const std::function<void(Connection&)>& use);
 
   /// The channel on which the saves of a key are published, and the server at which to follow it.
@@ -82,7 +83,9 @@ class Servers {
   std::shared_ptr<const Map> refreshed(const std::shared_ptr<const Map>& old);
   std::shared_ptr<const Map> map_from(Node& node);
   static std::vector<std::string> tags_of(const Map& map);
-  Node& node_of(const Map& map, std::string_view key) const;
+  Node& node_of(const Map& map, std::string_view key);
+  /// Throws unavailable if no server has the slot.
+  std::uint16_t owner_of(const Map& map, std::size_t slot);
   void ask_together(const Map& map, std::span<const std::string_view> keys, const Add& add,
                     const Take& take);
   void ask_alone(const Map& map, std::string_view key, std::size_t i, const Add& add,
