@@ -27,7 +27,14 @@ namespace {
 constexpr double kConnect_s = 5;
 /// A call that has to wait first blocks in the kernel for this long, which costs nothing extra, and
 /// only then uses poll(), which notices interrupts and deadlines.
-constexpr timeval kFirstWait{.tv_sec = 0, .tv_usec = 100'000};
+constexpr double kFirstWait_s = 0.1;
+constexpr timeval kFirstWait{.tv_sec = 0, .tv_usec = static_cast<suseconds_t>(kFirstWait_s * 1e6)};
+
+/// A server that sends a value in parts (a record of TLS has 16 KB) wakes the reader for each,
+/// which costs both more than the copy. So the reader sleeps until there are so many bytes.
+constexpr std::size_t kMostLowWater = 256 << 10, kLeastLowWater = 32 << 10;
+/// What libssl may have of a record that is not complete, and more.
+constexpr std::size_t kPartOfRecord = 17 << 10;
 
 std::string message_of(int error) { return std::generic_category().message(error); }
 
@@ -231,8 +238,10 @@ std::size_t Socket::receive(char* to, std::size_t bytes) {
   return receive({&piece, 1});
 }
 
-std::size_t Socket::receive(std::span<iovec> pieces) {
+std::size_t Socket::receive(std::span<iovec> pieces, std::size_t coming) {
+  coming_ = coming;
   if (!tls_) return receive_bare(pieces);
+  coming_ = coming > kPartOfRecord ? coming - kPartOfRecord : 1;
   for (const iovec& piece : pieces) {
     if (piece.iov_len == 0) continue;
     try {
@@ -245,9 +254,29 @@ std::size_t Socket::receive(std::span<iovec> pieces) {
   return 0;
 }
 
+void Socket::wake_for(std::size_t coming) {
+  const int bytes = coming < kLeastLowWater ? 1 : static_cast<int>(std::min(coming, kMostLowWater));
+  if (bytes == low_water_) return;
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+  low_water_ = bytes;
+}
+
+/// A read that has got some bytes is woken only when there are as many again as it waits for. So
+/// where it waits for many, poll() does.
+ssize_t Socket::read_some(std::span<iovec> pieces) {
+  if (low_water_ == 1) return ::readv(fd_.get(), pieces.data(), static_cast<int>(pieces.size()));
+  // If they come slowly, waking costs nothing.
+  if (!wait_until_ready(fd_.get(), POLLIN, Deadline::in(kFirstWait_s))) wake_for(1);
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  return ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+}
+
 std::size_t Socket::receive_bare(std::span<iovec> pieces) {
+  wake_for(coming_);
   while (true) {
-    const ssize_t n = ::readv(fd_.get(), pieces.data(), static_cast<int>(pieces.size()));
+    const ssize_t n = read_some(pieces);
     if (n > 0) {
       try_.received(static_cast<std::uint64_t>(n));
       check_pace();
@@ -259,11 +288,13 @@ std::size_t Socket::receive_bare(std::span<iovec> pieces) {
       continue;
     }
     if (errno != EAGAIN && errno != EWOULDBLOCK) fail_lost(message_of(errno));
+    wake_for(1);
     wait(POLLIN);
   }
 }
 
-bool Socket::wait_until_readable(Deadline deadline) const {
+bool Socket::wait_until_readable(Deadline deadline) {
+  wake_for(1);
   if (!tls_) return wait_until_ready(fd_.get(), POLLIN, deadline);
   while (!tls_->is_readable())
     if (deadline.passed() || !wait_until_ready(fd_.get(), POLLIN, deadline)) return false;
@@ -307,7 +338,7 @@ void SocketInput::read(std::span<std::byte> place) {
     begin_ = end_ = 0;
     std::array<iovec, 2> to{
         {{place.data() + done, place.size() - done}, {bytes_.data(), bytes_.size()}}};
-    const std::size_t n = socket_.receive(to);
+    const std::size_t n = socket_.receive(to, place.size() - done);
     if (n == 0) socket_.fail_closed();
     const std::size_t mine = std::min(n, place.size() - done);
     done += mine;

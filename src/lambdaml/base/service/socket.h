@@ -40,12 +40,13 @@ class Socket {
   void send(std::span<iovec> pieces);
   void send(std::string_view bytes);
   /// Receives what is available, at least one byte, filling the pieces in order; returns 0 if the
-  /// server has closed the connection.
-  std::size_t receive(std::span<iovec> pieces);
+  /// server has closed the connection. `coming`: bytes that the server will have sent whether or
+  /// not this receives some of them, so that it need not be woken for every few.
+  std::size_t receive(std::span<iovec> pieces, std::size_t coming = 1);
   std::size_t receive(char* to, std::size_t bytes);
   /// Waits until there is something to receive, where silence is no fault, so the patience is not
   /// involved. Returns false at the deadline.
-  bool wait_until_readable(Deadline deadline) const;
+  bool wait_until_readable(Deadline deadline);
 
   /// Whether bytes have arrived that were not received, or the end of the connection. One system
   /// call, or a few with TLS; does not wait.
@@ -70,6 +71,9 @@ class Socket {
   /// send() and receive() of the bytes that pass through the kernel.
   void send_bare(std::span<iovec> pieces);
   std::size_t receive_bare(std::span<iovec> pieces);
+  /// From now on reads wait for many bytes of those that are coming, or for one.
+  void wake_for(std::size_t coming);
+  ssize_t read_some(std::span<iovec> pieces);
   /// Waits for the descriptor within the try.
   void wait(short events);
   /// Throws if the try is over although bytes still trickle in.
@@ -77,7 +81,9 @@ class Socket {
 
   std::shared_ptr<Patience> patience_;
   Patience::Try try_;
-  bool moved_ = false;  ///< something was received or sent in this try
+  bool moved_ = false;      ///< something was received or sent in this try
+  std::size_t coming_ = 1;  ///< of receive(), as bytes that pass through the kernel
+  int low_water_ = 1;       ///< SO_RCVLOWAT
   FileDescriptor fd_;
   std::unique_ptr<TlsSession> tls_;
 };

@@ -4,12 +4,15 @@
 #include <csignal>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/wait.h"
 
@@ -90,6 +93,53 @@ TEST(Sockets, CarryLinesAndBytesBothWays) {
   while (rest.size() < 4) rest += input.some();
   EXPECT_EQ(rest, "rest");
   reads.join();
+}
+
+/// Sends a value of so many bytes in parts of 16 KB, with a pause after each.
+void send_in_parts(const FileDescriptor& peer, std::size_t bytes, double pause_s) {
+  constexpr std::size_t kPart = 16 << 10;
+  const std::string part(kPart, 'x');
+  for (std::size_t done = 0; done < bytes; done += kPart) {
+    const std::size_t n = std::min(kPart, bytes - done);
+    ASSERT_EQ(::send(peer.get(), part.data(), n, MSG_NOSIGNAL), static_cast<ssize_t>(n));
+    pause_for(pause_s);
+  }
+}
+
+TEST(Sockets, WakeTheReaderForManyBytesOfAValue) {
+  const Listener listener;
+  Socket socket("127.0.0.1", listener.port(), patience_of(30));
+  const FileDescriptor peer = listener.accept();
+  SocketInput input(socket);
+  socket.begin();
+  constexpr std::size_t kParts = 200;
+  std::vector<std::byte> value(kParts << 14);
+  std::thread writes([&] { send_in_parts(peer, value.size(), 0.0005); });
+  rusage before{}, after{};
+  ::getrusage(RUSAGE_THREAD, &before);
+  input.read(value);
+  ::getrusage(RUSAGE_THREAD, &after);
+  writes.join();
+  EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, static_cast<long>(kParts / 2));
+}
+
+TEST(Sockets, AreNeverWokenTooLate) {
+  const Listener listener;
+  Socket socket("127.0.0.1", listener.port(), patience_of(30));
+  const FileDescriptor peer = listener.accept();
+  SocketInput input(socket);
+  // A read that waits for more than will come returns after 0.1 s.
+  int late = 0, values = 0;
+  for (std::size_t bytes = 1000; bytes < 600'000; bytes += 7919, ++values) {
+    socket.begin();
+    std::thread writes([&] { send_in_parts(peer, bytes, 0.0001); });
+    std::vector<std::byte> value(bytes);
+    const Stopwatch clock;
+    input.read(value);
+    writes.join();
+    if (clock.seconds() > 0.09) ++late;
+  }
+  EXPECT_LT(late, values / 10) << "of " << values;
 }
 
 TEST(Sockets, SayWhyThereIsNoConnection) {

@@ -20,8 +20,8 @@ namespace tls_details {
 /// here, so that a value of megabytes does not take two system calls for each of them.
 constexpr std::size_t kSentTogether = 256 << 10;
 constexpr std::size_t kReceivedTogether = 128 << 10;
-/// Short pieces are sent as one record.
-constexpr std::size_t kOneRecord = 16 << 10;
+/// The most that a record of TLS can hold.
+constexpr std::size_t kRecord = 16 << 10;
 
 /// The functions used of libssl, and of libcrypto, which it loads.
 struct SslLibrary : SharedLibrary {
@@ -170,17 +170,28 @@ class TlsSession::State {
     shake_hands(options);
   }
 
+  /// Each record costs the peer an event and two system calls, so all but the last are full.
   void send(std::span<const iovec> pieces) {
-    std::size_t total = 0;
-    for (const iovec& piece : pieces) total += piece.iov_len;
-    if (total <= tls_details::kOneRecord && pieces.size() > 1) {
-      together_.clear();
-      for (const iovec& piece : pieces)
-        together_.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
-      write(together_.data(), together_.size());
-    } else {
-      for (const iovec& piece : pieces) write(piece.iov_base, piece.iov_len);
+    record_.clear();
+    for (const iovec& piece : pieces) {
+      std::string_view rest(static_cast<const char*>(piece.iov_base), piece.iov_len);
+      while (!rest.empty()) {
+        const std::size_t full = rest.size() / tls_details::kRecord * tls_details::kRecord;
+        const bool copies = !record_.empty() || full == 0;
+        const std::string_view part =
+            rest.substr(0, copies ? tls_details::kRecord - record_.size() : full);
+        rest.remove_prefix(part.size());
+        if (!copies) {
+          write(part);
+          continue;
+        }
+        record_ += part;
+        if (record_.size() < tls_details::kRecord) continue;
+        write(record_);
+        record_.clear();
+      }
     }
+    if (!record_.empty()) write(record_);
     line_.flush();
   }
 
@@ -208,11 +219,10 @@ class TlsSession::State {
   }
 
  private:
-  void write(const void* from, std::size_t bytes) {
-    if (bytes == 0) return;
+  void write(std::string_view bytes) {
     std::size_t n = 0;
     ssl_.clear_error();
-    if (ssl_.write_ex(session_.get(), from, bytes, &n) == 1) return;
+    if (ssl_.write_ex(session_.get(), bytes.data(), bytes.size(), &n) == 1) return;
     rethrow();
     fail(Code::unavailable, "TLS: {}", reason());
   }
@@ -232,9 +242,13 @@ class TlsSession::State {
     ssl_.clear_error();
     if (ssl_.connect(session_.get()) == 1) return line_.flush();
     rethrow();
-    if (const long verified = ssl_.get_verify_result(session_.get()); verified != X509_V_OK)
+    if (const long verified = ssl_.get_verify_result(session_.get()); verified != X509_V_OK) {
+      const bool has_another_name =
+          verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH;
       fail(Code::permission_denied, "TLS: the server's certificate for {}: {}{}", options.name,
-           ssl_.verify_error(verified), options.about_trust);
+           ssl_.verify_error(verified),
+           has_another_name ? "; give the host as the certificate has it" : options.about_trust);
+    }
     if (line_.ended)
       fail(Code::unavailable, "TLS: closed in the handshake{}", options.about_server);
     // An alert is a refusal; anything else comes from another than the server, perhaps for a while.
@@ -254,7 +268,7 @@ class TlsSession::State {
   const tls_details::SslLibrary& ssl_ = tls_details::libssl();
   tls_details::GuardedLine line_;
   std::unique_ptr<SSL, decltype(&::SSL_free)> session_{nullptr, ssl_.ssl_free};
-  std::string together_;
+  std::string record_;  ///< that is being filled
 };
 
 TlsSession::TlsSession(Line line, const TlsOptions& options)
