@@ -2,9 +2,17 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::comm {
+namespace {
+
+/// The messages of a round are kept together if they have at most so many bytes in all.
+constexpr std::size_t kTogetherBytes = 1 << 20;
+
+}  // namespace
 
 Communicator::Communicator(Membership membership) : membership_(std::move(membership)) {
   if (membership_.workers == 0 || membership_.worker >= membership_.workers)
@@ -12,7 +20,16 @@ Communicator::Communicator(Membership membership) : membership_(std::move(member
          membership_.workers);
   if (membership_.workers > 1 && !membership_.store)
     fail(Code::invalid_argument, "{} workers need a store to meet in", membership_.workers);
-  if (membership_.store) membership_.store->take_share(1.0 / membership_.workers);
+  if (!membership_.store) return;
+  membership_.store->take_share(1.0 / membership_.workers);
+  if (membership_.store->capabilities().keeps_together_by_braces)
+    place_ = fmt::format("{{{:04x}}}", membership_.job & 0xffff);
+}
+
+std::string Communicator::placed(std::string key, std::size_t bytes) const {
+  if (!place_.empty() && bytes <= kTogetherBytes / workers())
+    key.insert(key.rfind('/') + 1, place_);
+  return key;
 }
 
 std::size_t Communicator::merge(Vectors vectors, Meaning meaning) {

@@ -178,6 +178,10 @@ class Communicator {
   /// Throws deadline_exceeded: "ROUND: no word from workers 2, 3 within 300 s".
   [[noreturn]] void fail_silent(const std::string& round,
                                 const std::vector<std::uint32_t>& silent) const;
+  /// The key of a message of a merge of these vectors. Where a store spreads keys over servers,
+  /// small messages are kept on one of them (of each job another one): a request to each of several
+  /// would cost more than it spreads.
+  std::string placed(std::string key, std::size_t bytes) const;
   bool meets_nobody() const { return workers() == 1 && !membership_.meets_alone; }
 
  private:
@@ -187,6 +191,7 @@ class Communicator {
   }
 
   Membership membership_;
+  std::string place_;  ///< in names of messages that are kept together; empty: no store asks for it
   std::uint64_t round_ = 0;
   bool catching_up_ = false;
   double seconds_ = 0;

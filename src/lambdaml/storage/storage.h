@@ -38,6 +38,9 @@ struct Capabilities {
   /// Though polling is expensive, it costs less than the time of a function that waits: a wait
   /// polls without pauses (Pacer::kQuickPolling).
   bool polling_is_quick = false;
+  /// The store may spread keys over servers, but keeps those together that have the same text in
+  /// braces, `{…}`: requests about several of them are one.
+  bool keeps_together_by_braces = false;
   /// Saves and removals per second that the store is known to take from all workers together;
   /// infinity: none is known.
   double writes_per_s = std::numeric_limits<double>::infinity();

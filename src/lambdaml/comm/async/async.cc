@@ -170,7 +170,7 @@ class Async final : public Communicator {
     Stream& stream = stream_of(sizes);
     // The first attempt that finishes determines this worker's contribution.
     if (!stream.closed &&
-        !store().create(final_key(worker(), sizes.first, sizes.second),
+        !store().create(final_name(worker(), sizes),
                         own_sum(stream, MessageHead::Kind::cumulative, true).bytes))
       adopt_final(stream, sizes);
     stream.closed = true;
@@ -179,7 +179,7 @@ class Async final : public Communicator {
     std::vector<std::uint32_t> others;
     for (std::uint32_t j = 0; j < workers(); ++j) {
       if (j == worker()) continue;
-      keys.push_back(final_key(j, sizes.first, sizes.second));
+      keys.push_back(final_name(j, sizes));
       others.push_back(j);
     }
     std::vector<Buffer> bytes;
@@ -203,8 +203,18 @@ class Async final : public Communicator {
     return give(stream, sums, v);
   }
 
+  std::string latest_name(MessageHead::Kind kind, std::uint32_t of, const Sizes& sizes) const {
+    return placed(latest_key(kind, of, sizes.first, sizes.second), bytes_of(sizes));
+  }
+  std::string final_name(std::uint32_t of, const Sizes& sizes) const {
+    return placed(final_key(of, sizes.first, sizes.second), bytes_of(sizes));
+  }
+  static std::size_t bytes_of(const Sizes& sizes) {
+    return sizes.first * sizeof(double) + sizes.second * sizeof(float);
+  }
+
   void publish(const Sizes& sizes, const Published& sum) {
-    store().save(latest_key(sum.message.head.kind, worker(), sizes.first, sizes.second), sum.bytes);
+    store().save(latest_name(sum.message.head.kind, worker(), sizes), sum.bytes);
   }
 
   void publish_state(std::uint64_t round, Vectors v) {
@@ -212,7 +222,7 @@ class Async final : public Communicator {
                            .job = membership().job,
                            .round = round + 1,
                            .worker = worker()};
-    store().save(latest_key(head.kind, worker(), v.totals.size(), v.values.size()),
+    store().save(latest_name(head.kind, worker(), {v.totals.size(), v.values.size()}),
                  encode(head, v.totals, v.values));
   }
 
@@ -241,14 +251,14 @@ class Async final : public Communicator {
         streams_.try_emplace(sizes, sizes.first, sizes.second, workers()).first->second;
     if (catching_up() && !stream.checked) {
       stream.checked = true;
-      if (store().load(final_key(worker(), sizes.first, sizes.second))) adopt_final(stream, sizes);
+      if (store().load(final_name(worker(), sizes))) adopt_final(stream, sizes);
     }
     return stream;
   }
 
   /// Adopts the contributions of an attempt of this worker that has already finished.
   void adopt_final(Stream& stream, const Sizes& sizes) {
-    const std::string key = final_key(worker(), sizes.first, sizes.second);
+    const std::string key = final_name(worker(), sizes);
     const Buffer bytes = store().load_or_wait(key, wait_deadline());
     const Message message =
         decode_of(bytes, key, MessageHead::Kind::cumulative, worker(), true, sizes);
@@ -292,7 +302,7 @@ class Async final : public Communicator {
     std::vector<std::uint32_t> others;
     for (std::uint32_t j = 0; j < workers(); ++j) {
       if (j == worker()) continue;
-      keys.push_back(latest_key(kind, j, sizes.first, sizes.second));
+      keys.push_back(latest_name(kind, j, sizes));
       others.push_back(j);
     }
     std::vector<std::optional<Buffer>> found = store().load_present(keys);

@@ -301,12 +301,18 @@ bool Bulk::is_whole(const Round& round) const {
 }
 
 std::string Bulk::contribution_name(const Round& round, std::uint32_t from, std::uint32_t c) const {
-  return is_whole(round) ? contribution_key(round.number, from)
-                         : contribution_chunk_key(round.number, from, c);
+  return placed(is_whole(round) ? contribution_key(round.number, from)
+                                : contribution_chunk_key(round.number, from, c),
+                round.bytes());
 }
 
 std::string Bulk::merged_name(const Round& round, std::uint32_t c) const {
-  return is_whole(round) ? merged_key(round.number) : merged_chunk_key(round.number, c);
+  return placed(is_whole(round) ? merged_key(round.number) : merged_chunk_key(round.number, c),
+                round.bytes());
+}
+
+std::string Bulk::sum_name(const Round& round, std::uint32_t c) const {
+  return placed(sum_key(round.number, c), round.bytes());
 }
 
 namespace {

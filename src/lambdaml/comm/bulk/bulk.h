@@ -31,6 +31,7 @@ class Bulk final : public BulkSynchronous {
     std::uint64_t number;
     Vectors v;
     Cut cut;
+    std::size_t bytes() const { return v.values.size_bytes() + v.totals.size_bytes(); }
   };
 
   /// What is to be done with the sums of a round's chunks. The functions may be called by several
@@ -102,6 +103,7 @@ class Bulk final : public BulkSynchronous {
   bool is_whole(const Round& round) const;
   std::string contribution_name(const Round& round, std::uint32_t from, std::uint32_t c) const;
   std::string merged_name(const Round& round, std::uint32_t c) const;
+  std::string sum_name(const Round& round, std::uint32_t c) const;
 
   const std::uint32_t aggregators_;
   std::vector<std::uint32_t> others_;

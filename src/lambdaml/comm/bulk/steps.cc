@@ -35,7 +35,7 @@ std::size_t Bulk::sum_and_step(std::uint64_t number, Vectors v, ChunkStep& step)
   std::vector<std::string> mine, kept;
   for (const std::uint32_t c : foreign) mine.push_back(contribution_name(round, worker(), c));
   for (const std::uint32_t c : own)
-    kept.insert(kept.end(), {merged_name(round, c), sum_key(number, c)});
+    kept.insert(kept.end(), {merged_name(round, c), sum_name(round, c)});
   completed_steps(number, std::move(mine), std::move(kept),
                   v.totals.size_bytes() + v.values.size_bytes() * 2);
   return workers();
@@ -54,7 +54,7 @@ std::vector<Bulk::Summed> Bulk::sum_and_keep(const Round& round,
     return sums[static_cast<std::size_t>(std::ranges::find(own, c) - own.begin())];
   };
   merge(round, own,
-        {[&](std::uint32_t c) { return sum_key(round.number, c); },
+        {[&](std::uint32_t c) { return sum_name(round, c); },
          [&](std::uint32_t c, ChunkSum& sum) {
            Summed& summed = place(c);
            summed.message =
@@ -67,7 +67,7 @@ std::vector<Bulk::Summed> Bulk::sum_and_keep(const Round& round,
            Summed& summed = place(c);
            const Vectors part = round.cut.part(round.v, c);
            summed.message = std::move(bytes);
-           summed.taken = decode(summed.message, sum_key(round.number, c),
+           summed.taken = decode(summed.message, sum_name(round, c),
                                  head(round, MessageHead::Kind::sum, worker(), c),
                                  part.totals.size(), part.values.size());
            go_on(c, summed);
@@ -97,7 +97,7 @@ void Bulk::save_sums(const Round& round, const std::vector<std::uint32_t>& own,
   std::vector<Buffer> messages;
   for (std::size_t i = 0; i < own.size(); ++i) {
     if (!sums[i].sum) continue;  // it was there
-    keys.push_back(sum_key(round.number, own[i]));
+    keys.push_back(sum_name(round, own[i]));
     messages.push_back(std::move(sums[i].message));
   }
   if (keys.empty()) return;

@@ -71,7 +71,7 @@ class Redis final : public Storage {
             patience_) {}
 
   Capabilities capabilities() const override {
-    return {.max_value_bytes = kPieceBytes, .durable = false};
+    return {.max_value_bytes = kPieceBytes, .durable = false, .keeps_together_by_braces = true};
   }
   std::string describe() const override { return address_.endpoint(); }
 
