@@ -64,6 +64,8 @@ void JobRecord::forget() noexcept {
                              record::kMetrics, record::kWorkers})
       store_->remove(key(name));
     DataRecord(store_, job_id_).forget();
+    // What workers began to save; and a store of files removes the folder.
+    if (store_->capabilities().can_list) store_->clear(job_id_ + "/");
   } catch (const std::exception& failure) {
     log::warning("removing what is left of job {}: {}", job_id_, failure.what());
   } catch (...) {

@@ -40,7 +40,8 @@ class JobRecord {
   void finish(const std::string& summary);
   /// `state` is failed or stopped. Never throws: the job's own error takes precedence.
   void end(const std::string& state, const std::string& error) noexcept;
-  /// Removes the record and the data record.
+  /// Removes all that the job has among the checkpoints: the record, the data record, and parts of
+  /// a checkpoint that is not complete.
   void forget() noexcept;
 
  private:

@@ -107,7 +107,7 @@ class Slurm : public BatchSystem {
     command += " --job-name=" + name;
     command += " " + quoted_for_shell((events_->path() / "task.sh").string());
     doubtful_.push_back(name);
-    const std::string answer = output_of(command);
+    const std::string answer = submitted(command);
     // The number, and after a semicolon the cluster's name.
     const std::string job(trim(answer.substr(0, answer.find(';'))));
     if (!to_integer(job))
@@ -170,6 +170,16 @@ class Slurm : public BatchSystem {
   }
 
  private:
+  /// Of a submission that was refused there is nothing to end.
+  std::string submitted(const std::string& command) {
+    try {
+      return output_of(command);
+    } catch (const Error& error) {
+      if (error.code() == Code::invalid_argument) doubtful_.pop_back();
+      throw;
+    }
+  }
+
   static std::string cancel_by_name(const std::string& name) { return "scancel --name=" + name; }
 
   /// Ends what submissions without an answer may have started. Throws unavailable and the like.
