@@ -200,7 +200,8 @@ std::map<std::string, std::string> options_of(const Candidate& one, const Planne
   for (const auto& [name, value] : planned.plan.ways[one.way].way.options) out[name] = value;
   out["workers"] = std::to_string(one.workers);
   out["memory_mb"] = std::to_string(one.memory_mb);
-  out["aggregators"] = std::to_string(one.aggregators);
+  if (!planned.question.profile.store(one.channel).adds)
+    out["aggregators"] = std::to_string(one.aggregators);
   return out;
 }
 

@@ -70,29 +70,30 @@ ordered_json result_of(const std::vector<plan::SimulatedRun>& runs, std::int64_t
   const Run& first = runs.front();
   ordered_json timeline = ordered_json::array();
   for (const plan::WorkerTimes& worker : first.workers) timeline.push_back(json_of(worker));
-  return {
-      {"seconds", spread(all(runs, [](const Run& run) { return run.seconds; }))},
-      {"usd", spread(all(runs, [](const Run& run) { return run.usd(); }))},
-      {"usd_of",
-       {{"functions", first.functions_usd},
-        {"requests", first.requests_usd},
-        {"servers", first.servers_usd}}},
-      {"rounds", first.rounds},
-      {"requests", plan::quantile(all(runs, [](const Run& run) { return run.requests(); }), 0.5)},
-      {"requests_of",
-       {{"put", first.puts},
-        {"get", first.gets},
-        {"list", first.lists},
-        {"delete", first.removes}}},
-      {"bytes_sent", first.bytes_sent},
-      {"bytes_received", first.bytes_received},
-      {"workers", workers},
-      {"channel", world.channel},
-      {"profile", world.profile.name},
-      {"seconds_per_row", world.seconds_per_row},
-      {"seeds", runs.size()},
-      {"mean_of_workers", json_of(mean_times(first))},
-      {"timeline", std::move(timeline)}};
+  return {{"seconds", spread(all(runs, [](const Run& run) { return run.seconds; }))},
+          {"usd", spread(all(runs, [](const Run& run) { return run.usd(); }))},
+          {"usd_of",
+           {{"functions", first.functions_usd},
+            {"requests", first.requests_usd},
+            {"servers", first.servers_usd}}},
+          {"rounds", first.rounds},
+          {"requests", plan::quantile(all(runs,
+                                          [](const Run& run) {
+                                            std::uint64_t sum = 0;
+                                            for (const auto& [kind, n] : run.counted) sum += n;
+                                            return sum;
+                                          }),
+                                      0.5)},
+          {"requests_of", first.counted},
+          {"bytes_sent", first.bytes_sent},
+          {"bytes_received", first.bytes_received},
+          {"workers", workers},
+          {"channel", world.channel},
+          {"profile", world.profile.name},
+          {"seconds_per_row", world.seconds_per_row},
+          {"seeds", runs.size()},
+          {"mean_of_workers", json_of(mean_times(first))},
+          {"timeline", std::move(timeline)}};
 }
 
 void print_result(const ordered_json& result) {

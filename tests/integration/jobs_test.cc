@@ -106,6 +106,50 @@ TEST_P(Jobs, CountAndPriceTheirRequests) {
               1e-12);
 }
 
+/// Gets beside those that bring something are polls, and puts beside those of the rounds tell that
+/// workers are alive.
+TEST_P(Jobs, HaveTheRequestsThatASimulationPredicts) {
+  if (GetParam() != "ps" && GetParam() != "redis") GTEST_SKIP() << "its requests depend on polls";
+  write("here.yaml",
+        fmt::format("name: here\ndate: 2026-11-30\nstores:\n"
+                    "  store: {{scheme: {}, put: {{always: 1}}, get: {{always: 1}}, pushes: true,\n"
+                    "          parallel: 100, durable: false, adds: {}}}\n"
+                    "functions: {{least_mb: 1, most_mb: 100000, mb_per_processor: 1024,\n"
+                    "  invoke: {{always: 1}}, cold_start: {{always: 40}}, longest_s: 900,\n"
+                    "  gb_second: 0, request: 0}}\n",
+                    GetParam(), GetParam() == "ps"));
+  for (const std::string optim : {"grad_avg", "lbfgs"}) {
+    const std::vector<std::string> job{"--data",       real_data("higgs.train.libsvm"),
+                                       "--workers",    "4",
+                                       "--optim",      optim,
+                                       "--epochs",     "4",
+                                       "--batch-size", "600"};
+    std::vector<std::string> real = job, simulated = job;
+    for (const std::string& more :
+         {std::string("--channel"), place(), std::string("--checkpoint"), place() + "/checkpoints"})
+      real.push_back(more);
+    const nlohmann::json summary = train(real);
+    simulated.insert(simulated.begin(), "simulate");
+    for (const char* more : {"--channel", "store", "--profile", "here.yaml", "--seconds-per-row",
+                             "1e-7", "--seeds", "1", "--json"})
+      simulated.emplace_back(more);
+    const Result ran = lambdaml(simulated);
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    const nlohmann::json predicted = ran.json();
+    const auto& requests = predicted.at("requests_of");
+    EXPECT_EQ(summary.at("rounds"), predicted.at("rounds"));
+    EXPECT_EQ(summary.at("requests").at("delete"), requests.at("delete")) << optim;
+    EXPECT_EQ(summary.at("requests").at("list"), requests.at("list")) << optim;
+    EXPECT_NEAR(summary.at("requests").at("put").get<double>(), requests.at("put").get<double>(), 8)
+        << optim;
+    EXPECT_GE(summary.at("requests").at("get").get<double>(), requests.at("get").get<double>() - 8)
+        << optim;
+    for (const char* bytes : {"bytes_sent", "bytes_received"})
+      EXPECT_NEAR(summary.at(bytes).get<double>() / predicted.at(bytes).get<double>(), 1, 0.02)
+          << optim << ", " << bytes;
+  }
+}
+
 TEST_P(Jobs, TwoAtOnceInOnePlaceDoNotMeet) {
   const auto arguments = [&](const std::string& seed) {
     return std::vector<std::string>{

@@ -164,7 +164,9 @@ class Planner {
     };
     set("workers", candidate.workers);
     set("memory_mb", candidate.memory_mb);
-    set("aggregators", candidate.aggregators);
+    // A store that adds up itself refuses them.
+    if (!question_.profile.store(candidate.channel).adds)
+      set("aggregators", candidate.aggregators);
     const Silence silence;  // what is to be said of the job's options was said of the first one
     return simulate(in_world(std::move(job), world), world, seed);
   }
@@ -224,7 +226,9 @@ class Planner {
   void estimate_group(const Fixed& fixed, Group& group) const {
     constexpr double kLonger = 1.02;
     double least_s = std::numeric_limits<double>::infinity();
-    const std::vector<std::int64_t> counts = aggregator_counts(facts_[group.way], group.workers);
+    const std::vector<std::int64_t> counts =
+        group.store->adds ? std::vector<std::int64_t>{1}
+                          : aggregator_counts(facts_[group.way], group.workers);
     group.considered = counts.size();
     for (const std::int64_t aggregators : counts) {
       Candidate one =

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -394,6 +395,74 @@ class Rounds {
   Due due_;
 };
 
+/// Rounds of a store that adds up: each worker sends its vector, and the last one's arrival answers
+/// all.
+class SummedRounds {
+ public:
+  SummedRounds(const Round& round, const sim::StoreProfile& store,
+               const sim::FunctionProfile& functions, double memory_mb)
+      : store_(store),
+        bytes_(round.bytes),
+        limits_(store),
+        vpc_(functions.vpc_network),
+        host_(sim::Bandwidth{.bytes_per_s = functions.host_processors}),
+        shared_{&vpc_, functions.host_processors > 0 ? &host_ : nullptr},
+        networks_(round.workers,
+                  {memory_mb, sim::Link(functions.network), sim::Link(functions.network)}),
+        free_s_(round.workers, 0) {}
+
+  /// When the last worker ended each of so many rounds.
+  std::vector<double> run(std::uint64_t rounds) {
+    std::vector<double> out;
+    std::vector<std::size_t> order(free_s_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::vector<double> latencies_s(order.size());
+    for (std::uint64_t r = 0; r < rounds; ++r) {
+      std::ranges::stable_sort(order, {}, [&](std::size_t i) { return free_s_[i]; });
+      double all_s = 0;
+      for (const std::size_t i : order) {
+        const double begin_s = limits_.admitted_s(Verb::put, free_s_[i]);
+        latencies_s[i] = limits_.besides_work_s(store_.put.sample(rng_), shared_);
+        const double arrived_s = limits_.moved_s(true, begin_s, bytes_, &networks_[i], shared_);
+        all_s = std::max(all_s, arrived_s + latencies_s[i] / 2);
+      }
+      double end_s = 0;
+      for (const std::size_t i : order) {
+        free_s_[i] =
+            limits_.moved_s(false, all_s, bytes_, &networks_[i], shared_) + latencies_s[i] / 2;
+        end_s = std::max(end_s, free_s_[i]);
+      }
+      out.push_back(end_s);
+    }
+    return out;
+  }
+
+ private:
+  const sim::StoreProfile& store_;
+  const double bytes_;
+  sim::StoreLimits limits_;
+  sim::Link vpc_, host_;
+  const sim::SharedLinks shared_;
+  Rng rng_{1};
+  std::vector<sim::FunctionNetwork> networks_;
+  std::vector<double> free_s_;
+};
+
+/// From when each round that was drawn had ended.
+RoundEstimate estimate_from(const std::vector<double>& ends_s, std::uint64_t n, double rounds,
+                            RoundEstimate requests) {
+  RoundEstimate out = requests;
+  for (double* const value : {&out.puts, &out.gets, &out.removes}) *value /= static_cast<double>(n);
+  const std::uint64_t half = n / 2;
+  out.drawn = static_cast<double>(n);
+  out.drawn_s = ends_s[n - 1];
+  if (half > 0) out.later_s = (ends_s[n - 1] - ends_s[n - 1 - half]) / static_cast<double>(half);
+  std::vector<double> seconds{ends_s.front()};
+  for (std::uint64_t r = 1; r < n; ++r) seconds.push_back(ends_s[r] - ends_s[r - 1]);
+  out.median_s = quantile(std::move(seconds), 0.5);
+  return out.of(rounds);
+}
+
 }  // namespace
 
 RoundRequests requests_of(const Round& round) {
@@ -419,20 +488,16 @@ RoundEstimate estimate_round(const Round& round, const sim::StoreProfile& store,
                              const sim::FunctionProfile& functions, double memory_mb, double rounds,
                              double requests) {
   if (round.workers <= 1) return {};
+  if (store.adds) {
+    const auto n = static_cast<std::uint64_t>(rounds_drawn(round, rounds, requests));
+    RoundEstimate made;
+    made.puts = made.gets = static_cast<double>(n) * round.workers;
+    return estimate_from(SummedRounds(round, store, functions, memory_mb).run(n), n, rounds, made);
+  }
   Rounds drawn_rounds(round, store, functions, memory_mb,
                       static_cast<std::uint64_t>(rounds_drawn(round, rounds, requests)));
   const std::uint64_t n = drawn_rounds.run();
-  RoundEstimate out = drawn_rounds.requests();
-  for (double* const value : {&out.puts, &out.gets, &out.removes}) *value /= static_cast<double>(n);
-  const std::vector<double>& ends_s = drawn_rounds.ends_s();
-  const std::uint64_t half = n / 2;
-  out.drawn = static_cast<double>(n);
-  out.drawn_s = ends_s[n - 1];
-  if (half > 0) out.later_s = (ends_s[n - 1] - ends_s[n - 1 - half]) / static_cast<double>(half);
-  std::vector<double> seconds{ends_s.front()};
-  for (std::uint64_t r = 1; r < n; ++r) seconds.push_back(ends_s[r] - ends_s[r - 1]);
-  out.median_s = quantile(std::move(seconds), 0.5);
-  return out.of(rounds);
+  return estimate_from(drawn_rounds.ends_s(), n, rounds, drawn_rounds.requests());
 }
 
 }  // namespace lambdaml::plan

@@ -54,5 +54,33 @@ TEST(RoundModel, IsNearTheSimulator) {
         }
 }
 
+TEST(RoundModel, IsNearTheSimulatorForAStoreThatAddsUp) {
+  const sim::Profile profile = sim::Profile::parse(R"(
+name: test
+date: 2026-11-30
+stores:
+  ps: {scheme: ps, put: {median: 0.4, sigma: 0.3}, get: {median: 0.4, sigma: 0.3}, pushes: true,
+       adds: true, server: {mb_per_s: 300}, host: {request_ms: 0.05, put_mb_ms: 0.5, get_mb_ms: 0.5}}
+functions: {least_mb: 128, most_mb: 4096, mb_per_processor: 1769, host_processors: 2,
+            invoke: {always: 1}, cold_start: {always: 40}, longest_s: 900, gb_second: 0, request: 0}
+)",
+                                                   "test");
+  for (const std::uint32_t workers : {2U, 8U, 40U})
+    for (const double bytes : {4e3, 1e6}) {
+      constexpr std::uint64_t kRounds = 100;
+      const SimulatedRounds simulated =
+          simulate_rounds({workers, 1, bytes}, profile, "ps", 1769, kRounds, 1, bytes / 4e3);
+      EXPECT_TRUE(simulated.equal);
+      EXPECT_EQ(simulated.puts, kRounds * workers);
+      EXPECT_EQ(simulated.gets, kRounds * workers);
+      const RoundEstimate model = estimate_round({workers, 1, bytes}, profile.store("ps"),
+                                                 profile.functions, 1769, kRounds, kRequests);
+      EXPECT_NEAR(model.median_s / quantile(simulated.seconds, 0.5), 1, 0.1)
+          << workers << " workers, " << bytes << " bytes";
+      EXPECT_EQ(model.puts, workers);
+      EXPECT_EQ(model.gets, workers);
+    }
+}
+
 }  // namespace
 }  // namespace lambdaml::plan

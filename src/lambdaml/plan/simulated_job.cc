@@ -228,6 +228,7 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
   if (const auto loss = summary.find("train_loss"); loss != summary.end() && loss->is_number())
     out.train_loss = loss->get<double>();
   out.ended_by = text_at(summary, "ended_by");
+  out.counted = summary.at("requests").get<std::map<std::string, std::uint64_t>>();
   for (const auto& [name, value] : summary.items())
     if (value.is_number()) out.metrics[name] = value.get<double>();
   out.computed_rows = world.computed_rows();

@@ -52,8 +52,11 @@ struct SimulatedRun {
   double computed_rows = 0;  ///< of all passes and workers
   double rows = 0;
   double data_bytes = 0;  ///< of the rows, as floats
+  /// Of all stores, also those that clean up, after the job has counted its own.
   std::uint64_t puts = 0, gets = 0, lists = 0, removes = 0;
   std::uint64_t requests() const { return puts + gets + lists + removes; }
+  /// Requests by kind as the job's summary has them: put, get, list, delete.
+  std::map<std::string, std::uint64_t> counted;
   std::uint64_t bytes_sent = 0, bytes_received = 0;
   std::vector<WorkerTimes> workers;
   std::uint64_t fingerprint = 0;  ///< of the schedule: equal for equal seeds

@@ -40,8 +40,9 @@ SimulatedRounds simulate_rounds(const Round& round, const sim::Profile& profile,
     membership.job = seed;
     membership.worker = worker;
     membership.workers = round.workers;
-    membership.options.set("aggregators",
-                           Option::Value(static_cast<std::int64_t>(round.aggregators)), "rounds");
+    if (!profile.store(store).adds)  // it is its own aggregator
+      membership.options.set("aggregators",
+                             Option::Value(static_cast<std::int64_t>(round.aggregators)), "rounds");
     const auto communicator = comm::make_communicator("reduce", membership);
     std::vector<float> vector(values);
     for (std::uint64_t r = 0; r < rounds; ++r) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -54,12 +55,15 @@ void set_measured(YAML::Node store, const worker::StoreMeasure& measured, double
   if (measured.get_per_s > 0) store["get_mb_per_s"] = rate_entry(memory_mb, measured.get_per_s);
   store["parallel"] = number(measured.parallel);
   store["pushes"] = measured.pushes;
+  if (measured.adds) store["adds"] = true;
 }
 
 void set_capabilities(YAML::Node store, const storage::Capabilities& capabilities) {
   store["polling_is_expensive"] = capabilities.polling_is_expensive;
   if (capabilities.polling_is_quick) store["polling_is_quick"] = true;
   store["durable"] = capabilities.durable;
+  if (capabilities.max_value_bytes < std::numeric_limits<std::uint64_t>::max())
+    store["max_value_bytes"] = number(static_cast<double>(capabilities.max_value_bytes));
 }
 
 std::string today() {

@@ -270,6 +270,7 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
                       "parallel",
                       "host",
                       "pushes",
+                      "adds",
                       "polling_is_expensive",
                       "polling_is_quick",
                       "durable",
@@ -300,6 +301,7 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
     out.get_byte_processor_s = kMillisecond * host.number("get_mb_ms", 0) / kMegabyte;
   }
   out.pushes = entry.flag("pushes", false);
+  out.adds = entry.flag("adds", false);
   out.polling_is_expensive = entry.flag("polling_is_expensive", false);
   out.polling_is_quick = entry.flag("polling_is_quick", false);
   out.durable = entry.flag("durable", true);

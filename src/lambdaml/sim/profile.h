@@ -72,6 +72,7 @@ struct StoreProfile {
   /// take of them, the store's and the function's own work.
   double request_processor_s = 0, put_byte_processor_s = 0, get_byte_processor_s = 0;
   bool pushes = false;  ///< it tells waiting functions; otherwise they poll
+  bool adds = false;    ///< it adds up workers' vectors, as a parameter server does
   bool polling_is_expensive = false;
   bool polling_is_quick =
       false;  ///< a poll costs less than a function's time while it waits for it

@@ -225,6 +225,36 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
          keys.front());
 }
 
+bool StoreModel::exchange(std::string_view key, std::uint64_t bytes,
+                          const std::function<bool()>& effect,
+                          const std::function<std::optional<std::uint64_t>()>& answer,
+                          Deadline deadline) {
+  Simulation& simulation = world_->simulation();
+  if (!simulation.require_alive()) return false;  // its handle was cut
+  const Befallen befallen = befall(Verb::put, {key});
+  const double sent = world_->byte_scale * static_cast<double>(bytes);
+  const double begin_s = limits_.admitted_s(Verb::put, simulation.now_s() + befallen.delay_s);
+  const double latency_s =
+      limits_.besides_work_s(profile_.put.sample(simulation.rng()), world_->shared());
+  simulation.pause(moved_s(true, begin_s, sent) + latency_s / 2 - simulation.now_s());
+  if (!simulation.require_alive()) return false;
+  if (effect()) simulation.notify_all(tag_of(key));
+  count(Verb::put, static_cast<std::uint64_t>(sent), 0);
+  std::optional<std::uint64_t> back = answer();
+  while (!back && !deadline.passed()) {
+    simulation.wait_for(tag_of(key), deadline.time());
+    back = answer();
+  }
+  const double received = world_->byte_scale * static_cast<double>(back.value_or(0));
+  if (back) count(Verb::get, 0, static_cast<std::uint64_t>(received));
+  const double end_s = moved_s(false, simulation.now_s(), received) + latency_s / 2;
+  if (befallen.dies_after) simulation.kill(ProcessHandle(simulation.process()));
+  simulation.pause(end_s - simulation.now_s());
+  if (befallen.fails_after)
+    fail(Code::unavailable, "sim://{}: no answer to the sum of '{}'", profile_.name, key);
+  return back.has_value();
+}
+
 // ---- the world ----
 
 World::World(Simulation& simulation, Profile profile)

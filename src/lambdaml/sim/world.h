@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/sim/profile.h"
 #include "lambdaml/sim/simulation.h"
 
@@ -128,6 +130,17 @@ class StoreModel {
   void requests(Verb verb, const std::vector<std::string_view>& keys,
                 const std::vector<std::uint64_t>& bytes,
                 const std::function<std::uint64_t(std::size_t index)>& effect);
+
+  /// A request that the store answers when it can: moves `bytes` to it, calls `effect` when they
+  /// have arrived, which returns whether others may be answered now, and then `answer`, which
+  /// returns the bytes that come back, or nullopt as long as it has to wait. Returns whether it was
+  /// answered before the deadline. Counts as a PUT and, if it was, a GET, and takes the latency of
+  /// a PUT. Only within a simulation.
+  bool exchange(std::string_view key, std::uint64_t bytes, const std::function<bool()>& effect,
+                const std::function<std::optional<std::uint64_t>()>& answer, Deadline deadline);
+
+  /// What the layer above keeps with the values.
+  std::any annotation;
 
   /// For tests that give a store a defect: called in the simulation before and after each effect,
   /// with the process that asked for it. May change values().

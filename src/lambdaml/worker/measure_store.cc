@@ -133,8 +133,8 @@ class Measurement {
       delays.push_back(seen_s - saved_s);
     }
     // Who sums with others at the server is told, too.
-    out_.pushes = store_.aggregator() != nullptr ||
-                  quantile(delays, 0.5) < 2 * quantile(out_.gets, 0.5) + 0.001;
+    out_.adds = store_.aggregator() != nullptr;
+    out_.pushes = out_.adds || quantile(delays, 0.5) < 2 * quantile(out_.gets, 0.5) + 0.001;
   }
 
   void clear() noexcept {
@@ -165,11 +165,8 @@ std::vector<double> thinned(std::vector<double> values) {
 }  // namespace
 
 json StoreMeasure::to_json() const {
-  json object{{"put_per_s", put_per_s},
-              {"get_per_s", get_per_s},
-              {"parallel", parallel},
-              {"pushes", pushes},
-              {"requests", requests}};
+  json object{{"put_per_s", put_per_s}, {"get_per_s", get_per_s}, {"parallel", parallel},
+              {"pushes", pushes},       {"adds", adds},           {"requests", requests}};
   for (const auto& [name, times] : kTimes) object[name] = thinned(this->*times);
   if (ended_by) object["ended_by"] = *ended_by;
   return object;
@@ -182,6 +179,7 @@ StoreMeasure StoreMeasure::from_json(const json& object, const std::string& what
     out.get_per_s = object.at("get_per_s").get<double>();
     out.parallel = object.at("parallel").get<double>();
     out.pushes = object.at("pushes").get<bool>();
+    out.adds = object.value("adds", false);
     out.requests = object.at("requests").get<std::size_t>();
     for (const auto& [name, times] : kTimes)
       out.*times = object.at(name).get<std::vector<double>>();

@@ -20,6 +20,7 @@ struct StoreMeasure {
   double put_per_s = 0, get_per_s = 0;  ///< bytes a second of one connection; 0: not measured
   double parallel = 1;                  ///< requests of a batch that are under way at once
   bool pushes = false;                  ///< a wait ends when the value is saved, without polls
+  bool adds = false;                    ///< it adds up workers' vectors itself
   std::size_t requests = 0;
   std::optional<std::string> ended_by;  ///< the error that ended it early
 

@@ -1,11 +1,17 @@
+#include <algorithm>
+#include <any>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <mutex>
 
 #include "lambdaml/base/wait.h"
 #include "lambdaml/sim/world.h"
+#include "lambdaml/storage/aggregator.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/sim/sums.h"
 #include "lambdaml/storage/wait.h"
 
 /// A store of a simulation (sim/world.h): `sim://NAME` is the store NAME of its profile, whose
@@ -25,7 +31,7 @@ using Value = StoreModel::Value;
 /// Values that have arrived are found among so many missing keys.
 constexpr std::size_t kLookedThrough = 256;
 
-class Sim final : public Storage {
+class Sim final : public Storage, public Aggregator {
  public:
   Sim(std::string name, std::shared_ptr<StoreModel> model)
       : name_(std::move(name)),
@@ -44,6 +50,7 @@ class Sim final : public Storage {
                                                   : std::numeric_limits<double>::infinity()};
   }
   std::string describe() const override { return "sim://" + name_; }
+  Aggregator* aggregator() override { return model_->profile().adds ? this : nullptr; }
 
   void save(std::string_view key, Bytes value) override {
     save_all(std::vector<Item>{{key, value}});
@@ -73,7 +80,7 @@ class Sim final : public Storage {
   }
   bool create(std::string_view key, Bytes value) override {
     check_key(key);
-    check_size(key, value);
+    check_size(key, value.size());
     bool created = false;
     auto copy = std::make_shared<const Buffer>(value);
     model_->request(Verb::put, key, value.size(), [&] {
@@ -100,6 +107,60 @@ class Sim final : public Storage {
     return entries;
   }
 
+  /// Counts sums only, which no decorator counts.
+  bool count_into(std::shared_ptr<Meter> meter) override {
+    meter_ = std::move(meter);
+    return false;
+  }
+
+  /// A store that adds up has its own request for it, as a parameter server does.
+  void clear(std::string_view prefix) override {
+    if (!model_->profile().adds) return Storage::clear(prefix);
+    model_->request(Verb::list, prefix, 0, [&] {
+      const std::lock_guard lock(mutex());
+      const auto is_below = [&](const auto& item) { return item.first.starts_with(prefix); };
+      std::erase_if(model_->values(), is_below);
+      std::erase_if(sums(), is_below);
+      return std::uint64_t{0};
+    });
+  }
+
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
+    check_key(request.key);
+    require_finite(totals, values);
+    const std::string key(request.key);
+    // A wait in pieces sends its part once, and then asks.
+    const auto delivered = delivered_.find(key);
+    const bool is_there = delivered != delivered_.end() && delivered->second == request.round;
+    const std::uint64_t bytes =
+        is_there ? 0 : totals.size_bytes() + (request.last ? 0 : values.size_bytes());
+    if (meter_) meter_->count_put(1, bytes);
+    std::optional<Sum::Answer> answer;
+    const bool in_time = model_->exchange(
+        key, bytes,
+        [&] {
+          return sums()[key].add(request,
+                                 {{totals.begin(), totals.end()}, {values.begin(), values.end()}});
+        },
+        [&]() -> std::optional<std::uint64_t> {
+          answer = sums()[key].answer(request);
+          if (!answer) return {};
+          return answer->sum ? answer->sum->bytes() : 0;
+        },
+        deadline);
+    if (!in_time) {
+      delivered_[key] = request.round;
+      throw MissingWorkers(fmt::format("{}: summing '{}', round {}: workers are missing",
+                                       describe(), key, request.round),
+                           sums()[key].missing(request));
+    }
+    delivered_.erase(key);
+    if (meter_) meter_->count_get(1, answer->sum ? answer->sum->bytes() : 0);
+    if (answer->sum) answer->sum->copy_to(totals, values);
+    return {answer->merged, answer->generation};
+  }
+
   std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
     for (const std::string& key : keys) check_key(key);
     std::vector<std::optional<Buffer>> out(keys.size());
@@ -116,7 +177,7 @@ class Sim final : public Storage {
     std::vector<std::uint64_t> bytes;
     for (const Item& item : items) {
       check_key(item.key);
-      check_size(item.key, item.value);
+      check_size(item.key, item.value.size());
       keys.push_back(item.key);
       bytes.push_back(item.value.size());
     }
@@ -125,6 +186,19 @@ class Sim final : public Storage {
       auto copy = std::make_shared<const Buffer>(items[i].value);
       const std::lock_guard lock(mutex());
       model_->values().insert_or_assign(std::string(items[i].key), std::move(copy));
+      return std::uint64_t{0};
+    });
+  }
+  void save_gathered(std::string_view key, std::span<const Bytes> parts) override {
+    check_key(key);
+    std::uint64_t bytes = 0;
+    for (const Bytes part : parts) bytes += part.size();
+    check_size(key, bytes);
+    // Joined only when it takes effect: thousands of workers may save at once.
+    model_->request(Verb::put, key, bytes, [&] {
+      auto value = std::make_shared<const Buffer>(joined(parts));
+      const std::lock_guard lock(mutex());
+      model_->values().insert_or_assign(std::string(key), std::move(value));
       return std::uint64_t{0};
     });
   }
@@ -150,11 +224,24 @@ class Sim final : public Storage {
     const auto at = model_->values().find(key);
     return at == model_->values().end() ? nullptr : at->second;
   }
-  void check_size(std::string_view key, Bytes value) const {
-    if (value.size() > model_->profile().max_value_bytes)
+  void check_size(std::string_view key, std::uint64_t bytes) const {
+    if (bytes > model_->profile().max_value_bytes)
       fail(Code::resource_exhausted, "{}: '{}' has {} bytes, the limit is {}", describe(), key,
-           value.size(), model_->profile().max_value_bytes);
+           bytes, model_->profile().max_value_bytes);
   }
+  using Sums = std::map<std::string, Sum, std::less<>>;
+  /// Of all handles to the store.
+  Sums& sums() const {
+    std::any& all = model_->annotation;
+    if (!all.has_value()) all = std::make_shared<Sums>();
+    return *std::any_cast<const std::shared_ptr<Sums>&>(all);
+  }
+  void require_finite(std::span<const double> totals, std::span<const float> values) const {
+    const auto is_finite = [](auto number) { return std::isfinite(number); };
+    if (!std::ranges::all_of(totals, is_finite) || !std::ranges::all_of(values, is_finite))
+      fail(Code::diverged, "{}: a number to sum is not finite", describe());
+  }
+
   Pacer& pacer() override { return pacer_; }
   /// Held for moments only, never over a wait.
   static std::mutex& mutex() {
@@ -165,6 +252,8 @@ class Sim final : public Storage {
   std::string name_;
   std::shared_ptr<StoreModel> model_;
   Pacer pacer_;
+  std::shared_ptr<Meter> meter_;
+  std::map<std::string, std::uint64_t, std::less<>> delivered_;  ///< by sum: the round of the part
 };
 
 /// Of a store that tells who waits: a value is asked for once it is there.

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/sim/world.h"
+#include "lambdaml/storage/aggregator.h"
 #include "lambdaml/storage/testing/conformance.h"
 #include "lambdaml/storage/wait.h"
 
@@ -91,6 +92,116 @@ TEST(SimStore, AWaitIsToldByAStoreThatPushes) {
   });
   // Saved halfway of 2 ms, and read in 1 ms.
   EXPECT_NEAR(at_s, 0.502, 1e-6);
+}
+
+/// Three workers of a store that adds up, each in a process of its own.
+void simulate_sums(const std::function<void(std::uint32_t worker, Aggregator& store)>& work) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(R"(
+name: test
+date: 2026-01-01
+stores:
+  adding: {scheme: ps, put: {always: 2}, get: {always: 1}, pushes: true, adds: true}
+functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, invoke: {always: 10},
+            cold_start: {always: 100}, longest_s: 60, gb_second: 1, request: 0}
+)",
+                                         "test"));
+  for (std::uint32_t worker = 0; worker < 3; ++worker)
+    simulation.start(fmt::format("worker-{}", worker), [&work, worker] {
+      const auto store = open("sim://adding/below");
+      work(worker, *store->aggregator());
+    });
+  simulation.run();
+}
+
+TEST(SimStore, AStoreThatAddsUpAnswersWhenAllHaveContributed) {
+  int answered = 0;
+  simulate_sums([&](std::uint32_t worker, Aggregator& store) {
+    Simulation& simulation = World::current()->simulation();
+    for (std::uint64_t round = 0; round < 2; ++round) {
+      simulation.pause(worker == 2 ? 0.5 : 0);
+      const double begin_s = simulation.now_s();
+      SumRequest request{.key = "sums/rounds", .round = round, .worker = worker, .workers = 3};
+      // A part counts once, however often it is sent.
+      for (int attempt = 0; attempt < 2; ++attempt) {
+        std::vector<double> totals{1};
+        std::vector<float> values{worker == 0 ? 1e8F : 1.0F, 2.0F};
+        const SumAnswer answer = store.push_pull(request, totals, values, Deadline::in(10));
+        EXPECT_EQ(answer.merged, 3U);
+        EXPECT_EQ(totals, std::vector<double>{3});
+        EXPECT_EQ(values, (std::vector<float>{(1e8F + 1.0F) + 1.0F, 6.0F})) << "in worker order";
+      }
+      if (worker == 2) {
+        EXPECT_NEAR(simulation.now_s() - begin_s, 2 * 0.002, 1e-6);
+      }
+      ++answered;
+    }
+    const auto& traffic = World::current()->store("adding")->traffic();
+    if (answered == 6) {
+      EXPECT_EQ(traffic.puts, 2 * 3 * 2U);
+      EXPECT_EQ(traffic.gets, 2 * 3 * 2U);
+      EXPECT_EQ(traffic.put_bytes, 2 * 3 * 2 * 16U);
+      EXPECT_EQ(traffic.get_bytes, 2 * 3 * 2 * 16U);
+    }
+  });
+  EXPECT_EQ(answered, 6);
+}
+
+TEST(SimStore, AStoreThatAddsUpNamesWhoIsMissing) {
+  int missed = 0;
+  simulate_sums([&](std::uint32_t worker, Aggregator& store) {
+    if (worker == 1) return;
+    std::vector<float> values{1};
+    try {
+      store.push_pull({.key = "sums/rounds", .worker = worker, .workers = 3}, {}, values,
+                      Deadline::in(10));
+    } catch (const MissingWorkers& missing) {
+      EXPECT_THAT(missing.workers(), testing::ElementsAre(1U));
+      EXPECT_EQ(values, std::vector<float>{1}) << "as it was";
+      ++missed;
+    }
+  });
+  EXPECT_EQ(missed, 2);
+}
+
+TEST(SimStore, AStoreThatAddsUpHasRunningAndNewestSums) {
+  using Kind = SumRequest::Kind;
+  int done = 0;
+  simulate_sums([&](std::uint32_t worker, Aggregator& store) {
+    SumRequest request{.key = "running", .kind = Kind::running, .worker = worker, .workers = 3};
+    request.staleness = 0;
+    for (request.round = 0; request.round < 4; ++request.round) {
+      std::vector<float> values{static_cast<float>(worker + 1)};
+      const SumAnswer answer = store.push_pull(request, {}, values, Deadline::in(10));
+      if (request.generation == 0) request.generation = answer.generation;
+      EXPECT_EQ(answer.generation, request.generation);
+      EXPECT_GE(values[0], 6.0F * static_cast<float>(request.round + 1)) << "none is behind";
+    }
+    request.last = true;
+    std::vector<float> all{7};
+    store.push_pull(request, {}, all, Deadline::in(10));
+    EXPECT_EQ(all[0], 4 * 6.0F);
+    SumRequest lost = request;
+    lost.generation = request.generation + 1;
+    all = {5};
+    EXPECT_EQ(store.push_pull(lost, {}, all, Deadline::in(10)).generation, request.generation);
+    EXPECT_EQ(all[0], 5) << "another generation adds nothing";
+    World::current()->simulation().pause(1);
+    for (const float newest : {3.0F, 4.0F}) {
+      SumRequest state{.key = "state", .kind = Kind::newest, .worker = worker, .workers = 3};
+      state.round = static_cast<std::uint64_t>(newest);
+      std::vector<float> values{newest};
+      store.push_pull(state, {}, values, Deadline::in(10));
+      World::current()->simulation().pause(1);
+      values = {0};
+      state.round = 0;  // older than what it has
+      EXPECT_EQ(store.push_pull(state, {}, values, Deadline::in(10)).merged, 3U);
+      EXPECT_EQ(values[0], 3 * newest);
+      World::current()->simulation().pause(1);
+    }
+    ++done;
+  });
+  EXPECT_EQ(done, 3);
 }
 
 TEST(SimStore, AWaitInVainEndsInVirtualTime) {
