@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs the kernel benchmarks, their peers, rounds and a job, prints tables and writes JSON.
+"""Runs the kernel benchmarks, their peers, rounds, a job and simulations, prints tables and writes JSON.
 
 Usage: report.py BENCH_BINARY LAMBDAML OUTPUT_JSON
 Each number is the best of several repetitions, which alternate between the benchmarks, so that the
@@ -260,6 +260,40 @@ def job_row(lambdaml):
             "seconds": wall, "target": "≥ 20×", "reached": ORIGINAL_JOB_SECONDS / wall >= 20}
 
 
+# With random rows.
+SIMULATED_JOB = ["--optim", "grad_avg", "--valid-ratio", "0", "--features", "28", "--seconds-per-row", "1e-6"]
+
+
+def measured(arguments):
+    """Result, wall seconds and peak bytes of memory of a command that prints JSON."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen([*arguments, "--json", "-q"], stdout=out, env=clean_environment())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - started
+        if process.returncode != 0:
+            raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
+        out.seek(0)
+        return json.loads(out.read().splitlines()[-1]), wall, 1024 * usage.ru_maxrss
+
+
+def simulation_rows(lambdaml):
+    """A job of one round by 10,000 simulated workers, and a plan of more than 500 ways."""
+    _, wall, peak = measured([lambdaml, "simulate", *SIMULATED_JOB, "--rows", "20000", "--batch-size", "2",
+                              "--epochs", "1", "--workers", "10000", "--aggregators", "64",
+                              "--channel", "redis-r7g.large", "--seeds", "1"])
+    rows = [{"what": "simulated job of one round, 10,000 workers, K = 64", "figure": f"{wall:.1f} s",
+             "beside": f"{peak / 1e9:.2f} GB", "ratio": None, "seconds": wall, "bytes": peak,
+             "target": "< 30 s, < 4 GB", "reached": wall < 30 and peak < 4e9}]
+    with tempfile.TemporaryDirectory() as folder:
+        plan, wall, _ = measured([lambdaml, "plan", *SIMULATED_JOB, "--rows", "100000", "--batch-size", "100",
+                                  "--epochs", "10", "--most-workers", "1000", "-o", os.path.join(folder, "plan.yaml")])
+    rows.append({"what": f"plan of {plan['considered']} ways, up to 1,000 workers", "figure": f"{wall:.1f} s",
+                 "beside": "", "ratio": None, "seconds": wall, "target": "< 10 s", "reached": wall < 10})
+    return rows
+
+
 def print_lines(rows):
     table = [("what", "ours", "beside", "ratio", "target", "")]
     for row in rows:
@@ -311,7 +345,8 @@ def main():
     peers = run_peers()
     rows = compare(ours, peers)
     print_table(context, ours, rows)
-    lines = text_rows(ours, peers) + round_rows(lambdaml) + [job_row(lambdaml)] + deep_rows(binary)
+    lines = text_rows(ours, peers) + round_rows(lambdaml) + [job_row(lambdaml)]
+    lines += simulation_rows(lambdaml) + deep_rows(binary)
     print_lines(lines)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     with open(output, "w") as out:

@@ -47,11 +47,13 @@ Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string jo
                          std::uint64_t largest_without_record)
     : store_(std::move(store)),
       job_id_(std::move(job_id)),
-      fingerprint_(std::make_shared<const nlohmann::json>(with_order(fingerprint))),
+      fingerprint_(json_text(with_order(fingerprint))),
       worker_(worker),
       workers_(workers),
       before_saving_(std::move(before_saving)),
-      largest_without_record_(largest_without_record) {}
+      largest_without_record_(largest_without_record) {
+  fingerprint_.shrink_to_fit();
+}
 
 void Checkpoints::set_defaults(const nlohmann::json& defaults) {
   defaults_ = std::make_shared<const nlohmann::json>(defaults);
@@ -67,7 +69,7 @@ std::string Checkpoints::suspension_key() const {
 
 StateDescription Checkpoints::described(std::string key, const Progress& progress,
                                         const StepCursor& place, const CheckpointNote& note) const {
-  return {std::move(key), progress, place, note, json_text(*fingerprint_), split_, pieces_};
+  return {std::move(key), progress, place, note, fingerprint_, split_, pieces_};
 }
 
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
@@ -301,10 +303,9 @@ data::OrderVersion Checkpoints::keep_order() {
   const Slot* from = loaded_or_newest();
   const data::OrderVersion order =
       from == nullptr ? data::OrderVersion::reshuffled : from->state.order();
-  if (fingerprint_->is_object()) {
-    nlohmann::json members = *fingerprint_;
+  if (nlohmann::json members = parse_json(fingerprint_); members.is_object()) {
     members[kOrder] = order;
-    fingerprint_ = std::make_shared<const nlohmann::json>(std::move(members));
+    fingerprint_ = json_text(members);
   }
   return order;
 }
@@ -325,7 +326,7 @@ void Checkpoints::forget_after(std::uint64_t epoch) {
 }
 
 void Checkpoints::require_fit(const StateFile& state) const {
-  if (!state.fits(*fingerprint_, defaults_.get()))
+  if (!state.fits(parse_json(fingerprint_), defaults_.get()))
     fail(Code::invalid_argument,
          "{}: it belongs to a run with other options or data and cannot be continued with these",
          state.what());

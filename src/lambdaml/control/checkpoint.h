@@ -158,7 +158,8 @@ class Checkpoints {
 
   std::shared_ptr<storage::Storage> store_;
   std::string job_id_;
-  std::shared_ptr<const nlohmann::json> fingerprint_;  ///< names an order; never null
+  /// JSON, which names an order. A text, for it lists the rows of all workers.
+  std::string fingerprint_;
   std::shared_ptr<const nlohmann::json> defaults_;     ///< null: none are known
   std::uint32_t worker_;
   std::uint32_t workers_;

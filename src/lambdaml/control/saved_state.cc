@@ -1,6 +1,7 @@
 #include "lambdaml/control/saved_state.h"
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include <fmt/core.h>
@@ -98,7 +99,8 @@ std::uint64_t StateView::bytes() const {
 StateView::File StateView::save(storage::Storage& store,
                                 const StateDescription& description) const {
   const auto& [key, progress, place, note, fingerprint, split, pieces] = description;
-  tensor::SafetensorsWriter writer;
+  std::optional<tensor::SafetensorsWriter> made(std::in_place);
+  tensor::SafetensorsWriter& writer = *made;
   const std::array<double, 3> totals{place.totals.loss, place.totals.rows, place.totals.correct};
   writer.add<double>("communicator", {communicator.size()}, communicator);
   writer.add<double>("scalars", {scalars.size()}, scalars);
@@ -119,6 +121,7 @@ StateView::File StateView::save(storage::Storage& store,
   writer.set_metadata("step", std::to_string(place.step));
   File out;
   const auto [head, tensors] = writer.gather_with_checksum(&out.checksum);
+  made.reset();  // its metadata are as long as the head
   std::vector<Bytes> parts{as_bytes(head)};
   parts.insert(parts.end(), tensors.begin(), tensors.end());
   for (const Bytes part : parts) out.bytes += part.size();

@@ -163,7 +163,9 @@ Manifest Manifest::from_facts(Json json, std::string_view what) {
     fields.corrupt("it has no checksum of itself");
   Manifest manifest;
   std::uint64_t all = 0;
-  for (const Json& part : fields.array("part_rows")) {
+  const Json& part_rows = fields.array("part_rows");
+  manifest.part_rows.reserve(part_rows.size());
+  for (const Json& part : part_rows) {
     const std::uint64_t rows = fields.count(part, "part_rows", kMaxCount - all);
     if (rows == 0) fields.corrupt("a part has no rows");
     manifest.part_rows.push_back(rows);

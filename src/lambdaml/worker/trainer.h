@@ -114,7 +114,7 @@ class Trainer {
   bool begin(control::Checkpoints& checkpoints);
   SplitRule rule_of(data::OrderVersion version) const;
   /// Arranges the rows and makes the optimizer, which depends on the rows of all workers.
-  void take_split(const SplitRule& rule, const Split& split);
+  void take_split(const SplitRule& rule, Split split);
   void initialize();
   /// Those of start_from(), for scaled rows.
   void copy_initial(std::span<float> parameters) const;

@@ -38,10 +38,12 @@ bool Trainer::begin(control::Checkpoints& checkpoints) {
   starter().wait_until(end);
   const Stopwatch clock;
   try {
-    const SplitRule rule = rule_of(data::OrderVersion::reshuffled);
-    const Split split = agree_on_split(rule, own_, starter());
-    if (!split.bounds.empty()) checkpoints.set_split(split.to_json());
-    take_split(rule, split);
+    {
+      const SplitRule rule = rule_of(data::OrderVersion::reshuffled);
+      Split split = agree_on_split(rule, own_, starter());
+      if (!split.bounds.empty()) checkpoints.set_split(split.to_json());
+      take_split(rule, std::move(split));
+    }
     initialize();
   } catch (const Error& error) {
     // Nothing needs to be saved: another invocation begins again.
@@ -57,9 +59,9 @@ SplitRule Trainer::rule_of(data::OrderVersion version) const {
   return split_rule(event_, supervised_, supervised_ && !shape_.labels.empty(), version);
 }
 
-void Trainer::take_split(const SplitRule& rule, const Split& split) {
+void Trainer::take_split(const SplitRule& rule, Split split) {
   own_ = arranged(std::move(own_), rule, split);
-  training_rows_ = split.training_rows;
+  training_rows_ = std::move(split.training_rows);
   const Options& options = event_.options;
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   const auto batch = static_cast<std::uint64_t>(options.integer("batch_size"));

@@ -45,8 +45,6 @@ constexpr std::size_t kSavesAtOnce = 2;
 Bulk::Bulk(Membership membership, std::uint32_t aggregators)
     : BulkSynchronous(std::move(membership)),
       aggregators_(std::clamp<std::uint32_t>(aggregators, 1, workers())) {
-  for (std::uint32_t i = 0; i < workers(); ++i)
-    if (i != worker()) others_.push_back(i);
   if (meets_nobody()) return;
   // Requests of a round, by the counts above: 2 C if it merges none of C chunks, and P − 2 more for
   // each that it merges.
@@ -148,6 +146,11 @@ void Bulk::merge(const Round& round, const std::vector<std::uint32_t>& chunks,
 
 std::size_t Bulk::merge_from(const Round& round, std::span<const std::uint32_t> chunks,
                              const Handlers& handlers, std::deque<Background>& saves) {
+  if (others_.empty()) {
+    others_.reserve(workers());
+    for (std::uint32_t i = 0; i < workers(); ++i)
+      if (i != worker()) others_.push_back(i);
+  }
   std::vector<std::string> keys;
   for (const std::uint32_t c : chunks)
     for (const std::uint32_t other : others_) keys.push_back(contribution_name(round, other, c));

@@ -106,7 +106,7 @@ class Bulk final : public BulkSynchronous {
   std::string sum_name(const Round& round, std::uint32_t c) const;
 
   const std::uint32_t aggregators_;
-  std::vector<std::uint32_t> others_;
+  std::vector<std::uint32_t> others_;  ///< all but this worker, once it has merged
   Background saving_sums_;  ///< of the last round of steps; its end waits for it
 };
 
