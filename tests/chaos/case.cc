@@ -69,6 +69,11 @@ Case draw_case(std::uint64_t seed) {
   data::SyntheticOptions synthetic{.kind = trained.data, .rows = rows, .features = 5, .seed = seed};
   synthetic.clusters = 3;
   out.data = data::synthesize(synthetic);
+  // Eight rows may all be of one class, which no classifier takes.
+  while (!out.data.labels.empty() && data::distinct_labels(out.data.labels).size() < 2) {
+    ++synthetic.seed;
+    out.data = data::synthesize(synthetic);
+  }
   Options& job = out.job;
   const auto set = [&](const char* name, Option::Value value) {
     job.set(name, std::move(value), name);
