@@ -165,8 +165,7 @@ class Planner {
     set("workers", candidate.workers);
     set("memory_mb", candidate.memory_mb);
     // A store that adds up itself refuses them.
-    if (!question_.profile.store(candidate.channel).adds)
-      set("aggregators", candidate.aggregators);
+    if (!question_.profile.store(candidate.channel).adds) set("aggregators", candidate.aggregators);
     const Silence silence;  // what is to be said of the job's options was said of the first one
     return simulate(in_world(std::move(job), world), world, seed);
   }

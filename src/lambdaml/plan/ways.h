@@ -27,7 +27,7 @@ struct Way {
 struct WaysAsked {
   std::vector<std::string> optims = {}, batch_sizes = {};
   std::vector<std::string> ways = {};  ///< NAME=VALUE,…
-  bool has_pilots = true;         ///< so that epochs to the goal can be estimated
+  bool has_pilots = true;              ///< so that epochs to the goal can be estimated
 };
 
 /// The ways to compare; none: the job is trained as it says.

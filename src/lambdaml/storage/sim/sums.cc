@@ -1,6 +1,7 @@
 #include "lambdaml/storage/sim/sums.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "lambdaml/base/unique_id.h"
