@@ -21,8 +21,8 @@ const dashboard = {
     dashboard.setState("live");
     if (kind === "all") {
       for (const id of [...jobs.rows.keys()]) if (!data.rows.some((row) => row.id === id)) jobs.remove(id);
-      // After a gap the curves may lack epochs.
-      if (detail.item) detail.read();
+      // After a gap the curves may lack epochs. A server that was just started may not have read it yet.
+      detail.is_old = true;
       clearTimeout(dashboard.patience);
       dashboard.patience = setTimeout(() => { dashboard.waited = true; dashboard.tellIfEmpty(); }, 4000);
     }

@@ -3,11 +3,13 @@
 
 const detail = {
   id: null, item: null, place: null, asked: 0, error: "",
+  is_old: false,  // there was a gap: the item is read again with the next news of it
 
   async choose(id) {
     if (id === detail.id) return;
     detail.id = id;
     detail.item = null;
+    detail.is_old = false;
     clearTimeout(detail.timer);
     logs.forget();
     detail.clear();
@@ -103,6 +105,10 @@ const detail = {
   rowChanged() {
     if (!detail.item) return;
     const row = detail.row();
+    if (detail.is_old) {
+      detail.is_old = false;
+      return detail.read();
+    }
     if (row.state !== detail.shown_state) return detail.read();
     if (detail.item.kind === "search") {
       // Its trials are many: they are read again at most every five seconds.
