@@ -77,8 +77,14 @@ const jobs = {
       [time ? format.seconds(time) : "–"],
       [(row.state === "running" || row.state === "not ended") && row.left_s !== undefined ? format.seconds(row.left_s) : "–"],
       [cost === undefined ? "–" : format.dollars(cost) + (row.cost_usd === undefined ? " so far" : "")],
-      [row.begun_ms ? minuteOf(row.begun_ms) : "–"],
+      [row.begun_ms ? jobs.when(row.begun_ms) : "–"],
     ];
+  },
+
+  // The time of what began today, else the date; pointed at, both.
+  when(ms) {
+    const [date, time] = minuteOf(ms).split(" ");
+    return make("span", {title: minuteOf(ms)}, minuteOf(Date.now()).startsWith(date) ? time : date);
   },
 
   update(row) {
