@@ -20,8 +20,9 @@ from ._types import Column, Rows
 
 _Self = TypeVar("_Self", bound="_Regressor")
 
-# Parameters of all steps that L-BFGS remembers: 80 MB.
-_REMEMBERED = 10_000_000
+# Parameters of all steps that L-BFGS remembers: 32 MB in each worker; but of up to _FEW parameters many steps, 80 MB.
+_REMEMBERED = 4_000_000
+_FEW = 100_000
 
 
 # max_iter=None.
@@ -104,7 +105,9 @@ class _Linear(Estimator):
             "lbfgs_precision": "float64",
             # On columns that depend on each other, as many steps as there are parameters save half of the passes; with
             # an L1 penalty, old ones are of other weights that were 0, and mislead.
-            "lbfgs_memory": min(max(_REMEMBERED // parameters, 20), 1000 if l1 == 0 else 50),
+            "lbfgs_memory": min(
+                max(_REMEMBERED // parameters, 100 if parameters <= _FEW else 20), 1000 if l1 == 0 else 50
+            ),
         }
 
     def _scores(self, X: Rows) -> numpy.ndarray:

@@ -103,30 +103,19 @@ void sparse_double_accumulate(const std::uint64_t* offsets, const Index* indices
   }
 }
 
-/// Replaces margins by residuals and sums up losses, residuals and correct rows. `weights` may be
-/// null: 1.
+/// Replaces margins by residuals and sums up losses, residuals and correct rows.
 template <class Loss>
 class DoubleLoss {
  public:
+  /// `weights` may be null: 1.
   void add(std::size_t n, const float* labels, const float* weights, double* z) {
-    std::size_t i = 0;
-    for (; i + kDoubles <= n; i += kDoubles)
-      store(z + i, residuals(load(z + i), widened(labels + i),
-                             weights == nullptr ? D{} + 1.0 : widened(weights + i)));
-    if (i == n) return;
-    // The lanes beyond the last row weigh nothing, and count as correct until the end.
-    double margin[kDoubles] = {};
-    float label[kDoubles] = {}, weight[kDoubles] = {};
-    for (std::size_t j = 0; i + j < n; ++j) {
-      margin[j] = z[i + j];
-      label[j] = labels[i + j];
-      weight[j] = weights == nullptr ? 1.0F : weights[i + j];
-    }
-    store(margin, residuals(load(margin), widened(label), widened(weight)));
-    for (std::size_t j = 0; i + j < n; ++j) z[i + j] = margin[j];
-    if constexpr (Loss::kHasClasses) correct_[0] -= static_cast<double>(kDoubles - (n - i));
+    if (weights == nullptr)
+      add_rows<false>(n, labels, weights, z);
+    else
+      add_rows<true>(n, labels, weights, z);
   }
-  void add_to(double* sums) const {
+  void add_to(double* sums) {
+    take_logarithm();
     sums[0] += sum_lanes(losses_);
     sums[1] += sum_lanes(residuals_);
     sums[2] += sum_lanes(correct_);
@@ -134,23 +123,64 @@ class DoubleLoss {
 
  private:
   using Half = float __attribute__((vector_size(kDoubles * sizeof(float))));
+  /// Σ log(1 + e_i) = log Π(1 + e_i): one logarithm per lane and so many factors, each ≤ 2.
+  static constexpr std::size_t kFactors = 64;
+
+  template <bool kWeighted>
+  void add_rows(std::size_t n, const float* labels, const float* weights, double* z) {
+    std::size_t i = 0;
+    for (; i + kDoubles <= n; i += kDoubles)
+      store(z + i, residuals<kWeighted>(load(z + i), widened(labels + i),
+                                        kWeighted ? widened(weights + i) : D{} + 1.0));
+    if (i == n) return;
+    // The lanes beyond the last row weigh nothing, and count as correct until the end.
+    double margin[kDoubles] = {};
+    float label[kDoubles] = {}, weight[kDoubles] = {};
+    for (std::size_t j = 0; i + j < n; ++j) {
+      margin[j] = z[i + j];
+      label[j] = labels[i + j];
+      weight[j] = kWeighted ? weights[i + j] : 1.0F;
+    }
+    store(margin, residuals<kWeighted>(load(margin), widened(label), widened(weight)));
+    for (std::size_t j = 0; i + j < n; ++j) z[i + j] = margin[j];
+    if constexpr (Loss::kHasClasses) correct_[0] -= static_cast<double>(kDoubles - (n - i));
+  }
   static D widened(const float* p) {
     Half half;
     __builtin_memcpy(&half, p, sizeof half);
     return __builtin_convertvector(half, D);
   }
+  /// Without weights, `weight` is 1, or 0 beyond the last row.
+  template <bool kWeighted>
   D residuals(D margin, D label, D weight) {
     D residual;
-    losses_ += weight * Loss::of(margin, label, residual);
+    if constexpr (Loss::kHasLogarithm && !kWeighted) {
+      if (++factors_ > kFactors) take_logarithm();
+      D e;
+      losses_ += weight * Loss::without_logarithm(margin, label, residual, e);
+      e *= weight;
+      product_less_one_ = fma(product_less_one_, e, product_less_one_ + e);
+    } else {
+      losses_ += weight * Loss::of(margin, label, residual);
+    }
     residual *= weight;
     residuals_ += residual;
     if constexpr (Loss::kHasClasses) correct_ += margin > D{} ? label : 1.0 - label;
     return residual;
   }
+  void take_logarithm() {
+    if constexpr (Loss::kHasLogarithm) {
+      losses_ += log_of_one_plus(product_less_one_);
+      product_less_one_ = D{};
+      factors_ = 0;
+    }
+  }
 
   D losses_{};
   D residuals_{};
   D correct_{};
+  D product_less_one_{};
+  std::size_t factors_ = 0;
 };
 
 template <class Loss>

@@ -48,29 +48,41 @@ inline F log_of_one_plus(F q) {
   return fma(e, broadcast(0.693359375F), f + p) + correction;
 }
 
+using Bits = std::int64_t __attribute__((vector_size(sizeof(D))));
+
 /// e^x of doubles for x ≤ 0, from −700 down e^−700. Relative error < 2^−50: the Taylor series, up
-/// to |x| = ½ log 2.
+/// to |x| = ½ log 2, even and odd powers apart, which do not wait for each other.
 inline D exp_of_negative(D x) {
   x = max(D{} - 700.0, x);
   const D t = fma(x, D{} + 1.4426950408889634074, D{} + 6755399441055744.0);  // 1.5 · 2^52
   const D n = t - 6755399441055744.0;
   D r = fma(n, D{} - 6.93145751953125e-1, x);
   r = fma(n, D{} - 1.42860682030941723212e-6, r);
-  constexpr double kFactorials[] = {6227020800, 479001600, 39916800, 3628800, 362880, 40320, 5040,
-                                    720,        120,       24,       6,       2,      1,     1};
-  D p{};
-  for (const double factorial : kFactorials) p = fma(p, r, D{} + 1 / factorial);
-  using Bits = std::int64_t __attribute__((vector_size(sizeof(D))));
+  const D square = r * r;
+  constexpr double kEven[] = {3628800, 40320, 720, 24, 2, 1};
+  constexpr double kOdd[] = {39916800, 362880, 5040, 120, 6, 1};
+  D even = D{} + 1.0 / 479001600, odd = D{} + 1.0 / 6227020800;
+  for (const double factorial : kEven) even = fma(even, square, D{} + 1 / factorial);
+  for (const double factorial : kOdd) odd = fma(odd, square, D{} + 1 / factorial);
+  const D p = fma(odd, r, even);
   return reinterpret_cast<D>(reinterpret_cast<Bits>(p) + (reinterpret_cast<Bits>(t) << 52));
 }
 
-/// log(1 + q) of doubles for 0 ≤ q ≤ 1, precise for small q too: 2 artanh(q / (2 + q)).
+/// log(1 + q) of doubles for 0 ≤ q < 2^1000, precise for small q too: 2 artanh(f / (2 + f)) of the
+/// mantissa 1 + f of u = 1 + q, whose rounding is corrected to first order.
 inline D log_of_one_plus(D q) {
-  const D f = q / (2.0 + q);
-  const D square = f * f;
+  const D u = 1.0 + q;
+  const D correction = (q - (u - 1.0)) / u;
+  const Bits bits = reinterpret_cast<Bits>(u);
+  const Bits exponent = (bits - 0x3fe6a09e667f3bcd) >> 52;  // u = m · 2^exponent, m in [√½, √2)
+  const D f = reinterpret_cast<D>(bits - (exponent << 52)) - 1.0;
+  const D e = __builtin_convertvector(exponent, D);
+  const D s = f / (2.0 + f);
+  const D square = s * s;
   D p{};
-  for (int k = 33; k > 0; k -= 2) p = fma(p, square, D{} + 1.0 / k);
-  return 2.0 * f * p;
+  for (int k = 23; k > 0; k -= 2) p = fma(p, square, D{} + 2.0 / k);
+  const D low = fma(e, D{} + 1.42860682030941723212e-6, correction);
+  return fma(e, D{} + 6.93145751953125e-1, fma(s, p, low));
 }
 
 /// Rows whose counts and residuals are summed in float before they are added to doubles.
@@ -121,13 +133,21 @@ class LossSums {
 class Logistic {
  public:
   static constexpr bool kHasClasses = true;
+  static constexpr bool kHasLogarithm = true;
   /// The losses of rows, one by one.
   template <class V>
   static V of(V margin, V label, V& residual) {
-    const V e = exp_of_negative(-max(margin, -margin));
+    V e;
+    const V loss = without_logarithm(margin, label, residual, e);
+    return loss + log_of_one_plus(e);
+  }
+  /// The losses less log(1 + e).
+  template <class V>
+  static V without_logarithm(V margin, V label, V& residual, V& e) {
+    e = exp_of_negative(-max(margin, -margin));
     const V inverse = 1.0F / (1.0F + e);
     residual = (margin < V{} ? e * inverse : inverse) - label;
-    return max(V{}, (1.0F - 2.0F * label) * margin) + log_of_one_plus(e);
+    return max(V{}, (1.0F - 2.0F * label) * margin);
   }
   /// n ≤ kBlock rows.
   void add(std::size_t n, const float* labels, float* z) {
@@ -166,6 +186,7 @@ class Logistic {
 class Hinge {
  public:
   static constexpr bool kHasClasses = true;
+  static constexpr bool kHasLogarithm = false;
   template <class V>
   static V of(V margin, V label, V& residual) {
     const V sign = 2.0F * label - 1.0F;
@@ -190,6 +211,7 @@ class Hinge {
 class SquaredHinge {
  public:
   static constexpr bool kHasClasses = true;
+  static constexpr bool kHasLogarithm = false;
   template <class V>
   static V of(V margin, V label, V& residual) {
     const V sign = 2.0F * label - 1.0F;
@@ -214,6 +236,7 @@ class SquaredHinge {
 class Squared {
  public:
   static constexpr bool kHasClasses = false;
+  static constexpr bool kHasLogarithm = false;
   template <class V>
   static V of(V margin, V label, V& residual) {
     residual = margin - label;

@@ -294,30 +294,30 @@ void register_plugin(Registry& registry) {
   registry.add(
       {.name = "lbfgs",
        .help = "L-BFGS over all rows, for linear models; OWL-QN with an L1 penalty",
-       .options = {l2_option(),
-                   l1_option(),
-                   {.name = "lbfgs_memory",
-                    .default_value = std::int64_t{10},
-                    .help = "steps that L-BFGS remembers",
-                    .minimum = 1,
-                    .maximum = 1000},
-                   {.name = "lbfgs_tolerance_gradient",
-                    .default_value = 3e-6,
-                    .help = "L-BFGS ends when the gradient's norm is this part of the first one's",
-                    .minimum = 0},
-                   {.name = "lbfgs_tolerance_loss",
-                    .default_value = 1e-7,
-                    .help = "L-BFGS ends when the objective decreases by less than this part an "
-                            "epoch, over five epochs; 0: when neither it nor the gradient becomes "
-                            "smaller over 5 to 30",
-                    .minimum = 0},
-                   {.name = kPrecision,
-                    .default_value = std::string(kFloat),
-                    .help =
-                        "in which L-BFGS computes and merges: float64 brings parameters of flat "
-                        "objectives to the last digits of float32, for linear models, in up to "
-                        "twice the time a pass",
-                    .choices = {kFloat, kDouble}}},
+       .options =
+           {l2_option(),
+            l1_option(),
+            {.name = "lbfgs_memory",
+             .default_value = std::int64_t{10},
+             .help = "steps that L-BFGS remembers",
+             .minimum = 1,
+             .maximum = 1000},
+            {.name = "lbfgs_tolerance_gradient",
+             .default_value = 3e-6,
+             .help = "L-BFGS ends when the gradient's norm is this part of the first one's",
+             .minimum = 0},
+            {.name = "lbfgs_tolerance_loss",
+             .default_value = 1e-7,
+             .help = "L-BFGS ends when the objective decreases by less than this part an "
+                     "epoch, over five epochs; 0: when neither it nor the gradient becomes "
+                     "smaller over 5 to 30",
+             .minimum = 0},
+            {.name = kPrecision,
+             .default_value = std::string(kFloat),
+             .help = "in which L-BFGS computes and merges: float64 brings parameters of flat "
+                     "objectives to the last digits of float32, for linear models; a pass takes up "
+                     "to twice the time, or four times without AVX2",
+             .choices = {kFloat, kDouble}}},
        .metrics = {{.name = "objective", .help = "mean loss and penalties", .label = "objective"},
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},
        .defaults = defaults,
