@@ -226,6 +226,22 @@ TEST_F(Tune, GoesOnAfterAKillAndRepeatsNothing) {
   EXPECT_EQ(tune({"--resume", "moved"})["trials"], resumed["trials"]);
 }
 
+TEST_F(Tune, WithFoldsGoesOnAfterAKillToo) {
+  REQUIRE_REAL_DATA();
+  const std::string path =
+      job("  trials: 2\n  concurrency: 2\n  strategy: random\n  folds: 2\n", "", 120).string();
+  const json whole = tune({path, "--output", "whole"});
+  {
+    Command command(folder(), {"tune", path, "--output", "cut", "-q"});
+    for (int i = 0; i < 3000 && !fs::exists(folder() / "cut/trials/0000-120-1"); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    command.signal(SIGKILL);
+    command.wait();
+  }
+  ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was killed";
+  EXPECT_EQ(without_costs(tune({"--resume", "cut"})), without_costs(whole));
+}
+
 TEST_F(Tune, IsStoppedAndGoesOnWithTheSameTrials) {
   REQUIRE_REAL_DATA();
   const std::string path =
