@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/s3/digest.h"
 #include "lambdaml/storage/testing/conformance.h"
 #include "lambdaml/storage/testing/scripted_s3.h"
 
