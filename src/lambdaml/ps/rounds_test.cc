@@ -1,5 +1,6 @@
 // Sums: of rounds, running ones, the newest; what comes twice, too late, or never.
 #include <atomic>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -94,6 +95,31 @@ TEST(Rounds, NameWhoIsMissing) {
   Part part = round_part(0, 2, 5);
   part.wait_ms = 20;
   EXPECT_THAT(exchange(client, part, {1, 2}).sum.missing, ElementsAre(0, 1, 3, 4));
+}
+
+TEST(Rounds, ThatAreBeingSummedHaveNobodyMissingAndAreWaitedFor) {
+  constexpr std::size_t kN = 3'000'000;
+  const Server server(on_a_free_port());
+  const std::vector<float> values = numbers(0, 0, kN);
+  Client zero(address_of(server));
+  for (std::uint64_t round = 0; round < 10; ++round) {
+    Part part = round_part(round, 0, 2);
+    part.retired = round;
+    part.wait_ms = 0;
+    ASSERT_THAT(exchange(zero, part, values).sum.missing, ElementsAre(1));
+    std::thread other([&] {
+      Client one(address_of(server));
+      Part late = round_part(round, 1, 2);
+      late.retired = round;
+      exchange(one, late, values);
+    });
+    part.again = true;
+    Exchange got;
+    do got = exchange(zero, part, {});
+    while (!got.sum.missing.empty());
+    other.join();
+    ASSERT_EQ(got.values.size(), kN);
+  }
 }
 
 TEST(Rounds, SparsePushesGiveTheBitsOfDenseOnes) {

@@ -1,6 +1,7 @@
 #include "lambdaml/ps/server/round_sums.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lambdaml::ps {
 
@@ -32,9 +33,13 @@ Answer RoundSums::push_pull(Request request, Deadline deadline) {
     ++shared_.environment.stats.repeated_pushes;
     request.push.reset();
   }
-  const bool in_time = shared_.wait(
-      lock, deadline, [&] { return results_.contains(part.round) || !open_.contains(part.round); });
-  if (!in_time) return {.result = nullptr, .missing = silent(open_.at(part.round))};
+  const auto is_over = [&] { return results_.contains(part.round) || !open_.contains(part.round); };
+  if (!shared_.wait(lock, deadline, is_over)) {
+    std::vector<std::uint32_t> missing = silent(open_.at(part.round));
+    if (!missing.empty()) return {.result = nullptr, .missing = std::move(missing)};
+    // Nobody is missing: another thread is adding up, without the lock.
+    shared_.wait(lock, Deadline::never(), is_over);
+  }
   if (!results_.contains(part.round)) return {.result = nullptr, .resend = true};
   const std::shared_ptr<const Result> result = results_.at(part.round);
   lock.unlock();
