@@ -31,7 +31,7 @@ ordered_json json_of_trial(const tune::TrialView& trial) {
                    {"cost_usd", trial.cost_usd}};
   ordered_json& options = out["options"] = ordered_json::object();
   for (const auto& [name, value] : trial.parameters)
-    std::visit([&](const auto& one) { options[name] = one; }, value);
+    std::visit([&, name = name](const auto& one) { options[name] = one; }, value);
   out["value"] = trial.value ? ordered_json(*trial.value) : ordered_json();
   if (!trial.reason.empty()) out["reason"] = trial.reason;
   return out;

@@ -105,8 +105,8 @@ TEST(VisitingOrder, TheTailOfTheFileIsHeldOutAsOftenAsAnyOtherRow) {
       const std::vector<std::uint64_t> held =
           held_out(rows, workers, 0.1, static_cast<std::uint64_t>(seed));
       ASSERT_EQ(held.size(), rows / 10);
-      const auto tail =
-          std::ranges::count_if(held, [&](std::uint64_t r) { return r >= rows - rows / 10; });
+      const auto tail = std::ranges::count_if(
+          held, [rows = rows](std::uint64_t r) { return r >= rows - rows / 10; });
       share += static_cast<double>(tail) / static_cast<double>(held.size()) / seeds;
     }
     // By chance 0.1. Stripes are held out whole, so a single draw varies.

@@ -53,7 +53,7 @@ TEST(TensorsOfEvent, WhatDoesNotFitIsRefused) {
       {R"([{"image": [[[0, 0], [0, 1]]], "age": 1e39}])", "such as float32 holds"},
       {R"([{"image": [[[0, 0], [0, 1]]], "age": "x"}])", "such as float32 holds"}};
   for (const auto& [event, why] : cases)
-    EXPECT_THAT(error_of([&] { tensors_of_event(image_and_age(), parse_json(event)); }),
+    EXPECT_THAT(error_of([event = event] { tensors_of_event(image_and_age(), parse_json(event)); }),
                 AllOf(HasSubstr("invalid_argument: event: "), HasSubstr(why)))
         << event;
 }

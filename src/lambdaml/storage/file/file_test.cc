@@ -464,12 +464,11 @@ TEST_F(FileOfTwoUsers, NothingIsWrittenToOrRemovedFromAFolderThatAnotherUserPlan
       {"create", [](Storage& store) { store.create("a", as_bytes("secret")); }},
       {"remove", [](Storage& store) { store.remove("key"); }},
       {"clear", [](Storage& store) { store.clear(""); }}};
-  for (const auto& [name, called] : calls) {
-    const auto& call = called;
-    EXPECT_THAT(as_user(kAlice, [&] { call(*open(planted.string())); }),
+  for (const auto& [name, call] : calls) {
+    EXPECT_THAT(as_user(kAlice, [&, call = call] { call(*open(planted.string())); }),
                 HasSubstr("belongs to another user"))
         << name;
-    EXPECT_THAT(as_user(kAlice, [&] { call(*open((planted / "below").string())); }),
+    EXPECT_THAT(as_user(kAlice, [&, call = call] { call(*open((planted / "below").string())); }),
                 testing::AnyOf(HasSubstr("belongs to another user"), ""))
         << name;
   }
