@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cerrno>
 #include <system_error>
-#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/fibers/background.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/wait.h"
@@ -84,8 +84,18 @@ std::size_t read_beginning(const FileDescriptor& file, Buffer& buffer, const fs:
       if (n > 0) at += static_cast<std::size_t>(n);
     }
   };
-  parallel_for(pieces, std::min<std::size_t>(kMostThreads, std::thread::hardware_concurrency()),
-               read_piece);
+  std::atomic<std::size_t> next{0};
+  const auto read_pieces = [&] {
+    for (std::size_t i = next++; i < pieces; i = next++) read_piece(i);
+  };
+  std::vector<Background> others;
+  try {
+    while (others.size() + 1 < std::min({pieces, kMostThreads, processors()}))
+      others.emplace_back(read_pieces);
+  } catch (const std::system_error&) {  // no thread can be started: those that were will do
+  }
+  read_pieces();
+  for (Background& other : others) other.get();
   std::size_t i = 0;
   while (i + 1 < pieces && ends[i] == (i + 1) * kPiece) ++i;
   return ends[i];

@@ -1,6 +1,7 @@
 #include "lambdaml/base/files.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
 
 namespace lambdaml {
 namespace {
@@ -78,6 +80,14 @@ TEST_F(Files, LargeOnesAreReadWholeByAllThreads) {
     ASSERT_TRUE(read);
     EXPECT_TRUE(std::ranges::equal(read->view(), content.view())) << bytes;
   }
+}
+
+TEST_F(Files, LargeOnesAreReadWithinParallelLoops) {
+  for (const char* name : {"0", "1", "2", "3"}) write_file(folder_ / name, Buffer(9U << 20));
+  std::atomic<std::size_t> bytes{0};
+  parallel_for(4, 4,
+               [&](std::size_t i) { bytes += read_file(folder_ / std::to_string(i))->size(); });
+  EXPECT_EQ(bytes, 4 * (9U << 20));
 }
 
 TEST_F(Files, ASocketAsStandardInputIsRead) {
