@@ -153,8 +153,8 @@ void BulkSynchronous::save_and_collect_garbage(std::span<const storage::Item> it
   try {
     store().save_and_remove(items, keys);
   } catch (const Error& error) {
-    if (!tolerates_of_removal(error)) throw;
-    save(items);  // whether this is what failed
+    if (!is_harmless_when_removing(error)) throw;
+    save(items);  // throws again if this is what failed
     collect_no_more(error);
   }
 }
@@ -165,7 +165,7 @@ void BulkSynchronous::collect_garbage() {
   try {
     store().remove_all(keys);
   } catch (const Error& error) {
-    if (!tolerates_of_removal(error)) throw;
+    if (!is_harmless_when_removing(error)) throw;
     collect_no_more(error);
   }
 }
@@ -179,7 +179,7 @@ void BulkSynchronous::save(std::span<const storage::Item> items) {
 
 /// What a round leaves behind costs space until the job ends; it must not end the job. But after an
 /// outage or an interruption the next request would meet the same, which ends the job with advice.
-bool BulkSynchronous::tolerates_of_removal(const Error& error) {
+bool BulkSynchronous::is_harmless_when_removing(const Error& error) {
   return error.code() != Code::unavailable && error.code() != Code::cancelled;
 }
 

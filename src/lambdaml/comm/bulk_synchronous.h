@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/packing.h"
+#include "lambdaml/storage/storage.h"
 #include "lambdaml/storage/wait.h"
 
 namespace lambdaml::comm {
@@ -133,7 +135,7 @@ class BulkSynchronous : public Communicator {
   void put_back_what_is_lost();
   void save(std::span<const storage::Item> items);
   std::vector<std::string> take_garbage();
-  static bool tolerates_of_removal(const Error& error);
+  static bool is_harmless_when_removing(const Error& error);
   void collect_no_more(const Error& error);
 
   std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;

@@ -125,8 +125,9 @@ class Storage {
   virtual std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys);
   virtual void save_all(std::span<const Item> items);
   virtual void remove_all(std::span<const std::string> keys);
-  /// save_all(items), then remove_all(keys), none of which may be a key of the items. Billed as
-  /// both; redis does it in one round trip.
+  /// save_all(items) and remove_all(keys), in one round trip if the store can (redis); billed as
+  /// both. The removals may take effect before the saves, and although these fail: the keys, none
+  /// of which may be one of the items', must not be needed any more.
   virtual void save_and_remove(std::span<const Item> items, std::span<const std::string> keys);
   /// Removes every key that begins with `prefix`. The default lists, then removes.
   virtual void clear(std::string_view prefix);

@@ -26,7 +26,8 @@ class Root {
   /// The folder, created if necessary. If it is removed later, calls on its descriptor fail with
   /// ENOENT or ESTALE; then call forget(). Throws as open_own_folder() does.
   Folder made();
-  /// The folder of the last call, which may have been replaced since; null if there is none.
+  /// The folder of the last call, null if there was none. It may have been moved or replaced since,
+  /// which saves do not look at either.
   Folder last();
   /// The folder as it is now; null if there is none. Costs one more stat.
   Folder found();
