@@ -45,7 +45,7 @@ inline constexpr const char* kPredictor = "model";
 /// The trained model: worker 0 → trigger.
 inline constexpr const char* kModel = "result/model";
 /// Exists from before the first worker is started until the channel is cleared: trigger → trigger,
-/// workers, status, stop.
+/// workers, status, stop. Its value is TrainEvent::start; empty for other tasks.
 inline constexpr const char* kJob = "job";
 /// The value of kJob once the channel has lost what the trigger had put there: running workers
 /// restore each other's messages, but none can begin.

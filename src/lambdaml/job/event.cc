@@ -146,6 +146,7 @@ std::string to_json(const TrainEvent& event) {
   put(object, kInitialModel, event.init);
   if (!event.test_uri.empty()) object["test_uri"] = event.test_uri;
   if (event.resume_round) object["resume_round"] = *event.resume_round;
+  if (!event.start.empty()) object["start"] = event.start;
   return json_text(object);
 }
 
@@ -244,6 +245,7 @@ TrainEvent train_event_from_json(std::string_view text) {
   }
   if (object.contains("resume_round"))
     event.resume_round = required_count(object, "resume_round", 1ULL << 53);
+  if (object.contains("start")) event.start = required_text(object, "start");
   if (object.contains("sent_ms"))
     event.sent_ms = static_cast<std::int64_t>(required_count(object, "sent_ms", 1ULL << 53));
   return event;

@@ -34,7 +34,10 @@ struct TrainEvent {
   bool resume = false;                ///< start from checkpoints
   std::optional<std::uint64_t> resume_round;  ///< the round of the checkpoints to start from;
                                               ///< nullopt: each worker's own newest (async)
-  std::int64_t sent_ms = 0;                   ///< milliseconds since 1970 when it was sent
+  /// Which start of the job sent it: the value of the job's key, which a resumed job replaces, so
+  /// that late deliveries of earlier events find it changed. Empty in events of old versions.
+  std::string start;
+  std::int64_t sent_ms = 0;  ///< milliseconds since 1970 when it was sent
 
   std::uint32_t workers() const { return static_cast<std::uint32_t>(options.integer("workers")); }
 };

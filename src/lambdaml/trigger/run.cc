@@ -13,6 +13,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/channel.h"
@@ -89,7 +90,7 @@ class Run {
       record_ = &record;
       keep_beside_checkpoints(control::record::kOptions);
     }
-    channel_.save(control::keys::kJob, {});
+    channel_.save(control::keys::kJob, as_bytes(event.start));
     try {
       start(event, staged);
       const std::vector<std::string> reports = watch(wall);
@@ -211,6 +212,7 @@ class Run {
     event.test_uri = staged.test_uri;
     if (staged.definition) event.definition = data::content_of(*staged.definition);
     if (staged.init) event.init = data::content_of(*staged.init->bytes);
+    event.start = fmt::format("{:016x}", unique_number());
     event.sent_ms = epoch_ms();
     return event;
   }

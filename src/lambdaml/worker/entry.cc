@@ -31,7 +31,8 @@ std::optional<Buffer> find_job(storage::Storage& channel) {
 
 }  // namespace
 
-Entry enter(storage::Storage& channel, control::WorkerClaim& claim, std::uint32_t worker) {
+Entry enter(storage::Storage& channel, control::WorkerClaim& claim, std::uint32_t worker,
+            std::string_view start) {
   Entry out;
   const std::optional<Buffer> job = find_job(channel);
   if (!job) {
@@ -40,6 +41,12 @@ Entry enter(storage::Storage& channel, control::WorkerClaim& claim, std::uint32_
     return out;
   }
   if (job->text() == control::keys::kLost) fail_lost(channel, worker);
+  if (!start.empty() && job->text() != start) {
+    log::info("{}: its job was resumed since this event was sent: nothing to do",
+              channel.describe());
+    out.answer = std::string(control::kJobIsOver);
+    return out;
+  }
   if (channel.load(control::keys::started(worker))) {
     if (const std::optional<Buffer> report = channel.load(control::keys::result(worker))) {
       out.answer = std::string(report->text());

@@ -129,7 +129,7 @@ class WorkerRun {
   /// Takes part in the job, and learns what an earlier invocation of this worker has done. Returns
   /// the answer where there is nothing left to do.
   std::optional<std::string> enter() {
-    Entry entry = worker::enter(*channel_, claim_, event_.worker);
+    Entry entry = worker::enter(*channel_, claim_, event_.worker, event_.start);
     if (entry.answer) return entry.answer;
     again_ = entry.again;
     const std::optional<Buffer> earlier =
