@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
@@ -53,10 +55,11 @@ bool is_supported(const sim::Profile& profile, const Candidate& candidate) {
 }
 
 ordered_json json_of(const plan::Epochs& epochs) {
-  return {{"p10", epochs.p10}, {"p50", epochs.p50}, {"p90", epochs.p90}};
+  return {{"least", epochs.least}, {"median", epochs.median}, {"most", epochs.most}};
 }
 
-ordered_json json_of(const Candidate& one, const plan::TrainedBy& by, const sim::Profile& profile) {
+ordered_json json_of(const Candidate& one, const plan::ResolvedWay& by,
+                     const sim::Profile& profile) {
   return {{"optim", by.optimizer},
           {"batch_size", by.batch_size},
           {"way", by.way.options},
@@ -88,7 +91,7 @@ std::vector<const Candidate*> shown(const plan::Plan& plan) {
 }
 
 /// "-" for a way whose batches change nothing.
-std::string batch_of(const plan::TrainedBy& by) {
+std::string batch_of(const plan::ResolvedWay& by) {
   return by.has_batches ? std::to_string(by.batch_size) : "-";
 }
 
@@ -116,7 +119,7 @@ void print_candidate(const Candidate& one, const Planned& planned) {
   std::string notes = one.is_simulated ? "" : "  estimated";
   if (!is_supported(planned.question.profile, one)) notes += "  not in this build";
   if (is_best) notes += "  <- best";
-  const plan::TrainedBy& by = planned.plan.ways[one.way];
+  const plan::ResolvedWay& by = planned.plan.ways[one.way];
   const bool has_spread = one.is_simulated || one.seconds_p10 < one.seconds_p90;
   print_line(fmt::format("{:>9} {:>19} {:>9.3g} {:>16} {:>7} {:>5} MB {:>11} {:>9} {:>6} {:>6g}{}",
                          human_seconds(one.seconds),
@@ -124,7 +127,7 @@ void print_candidate(const Candidate& one, const Planned& planned) {
                                                   human_seconds(one.seconds_p90))
                                     : "-",
                          one.usd, one.channel, one.workers, one.memory_mb, one.aggregators,
-                         by.optimizer, batch_of(by), one.epochs.p50, notes));
+                         by.optimizer, batch_of(by), one.epochs.median, notes));
 }
 
 /// What was learned of the goal, and what was not.
@@ -141,7 +144,7 @@ void print_pilots(const Planned& planned) {
   }
   if (!plan.missed.empty())
     print_line(fmt::format("          not reached by {}", join(plan.missed, "; ")));
-  const auto is_known = [](const plan::TrainedBy& by) { return by.way.is_known; };
+  const auto is_known = [](const plan::ResolvedWay& by) { return by.way.is_known; };
   const bool is_varied = plan.ways.size() > 1 && std::ranges::none_of(plan.ways, is_known);
   if (!plan.pilots && is_varied)
     print_line(
@@ -171,10 +174,11 @@ void print_plan(const Planned& planned) {
         fmt::format("if        {}: {}", change.when, text_of(plan.candidates[change.best], plan)));
 }
 
-void emit_spread(YAML::Emitter& out, const char* name, double p10, double p50, double p90) {
-  out << YAML::Key << name << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key << "p10"
-      << YAML::Value << p10 << YAML::Key << "p50" << YAML::Value << p50 << YAML::Key << "p90"
-      << YAML::Value << p90 << YAML::EndMap;
+void emit_spread(YAML::Emitter& out, const char* name,
+                 std::initializer_list<std::pair<const char*, double>> spread) {
+  out << YAML::Key << name << YAML::Value << YAML::Flow << YAML::BeginMap;
+  for (const auto& [which, value] : spread) out << YAML::Key << which << YAML::Value << value;
+  out << YAML::EndMap;
 }
 
 /// Options of the command line, which an entry repeats, so that `train` runs the same job: not the
@@ -223,13 +227,16 @@ std::string yaml_of(const Planned& planned) {
     out << YAML::BeginMap;
     out << YAML::Key << "train" << YAML::Value << train_line(planned, ++number);
     out << YAML::Key << "best" << YAML::Value << is_best;
-    const plan::TrainedBy& by = planned.plan.ways[one->way];
+    const plan::ResolvedWay& by = planned.plan.ways[one->way];
     out << YAML::Key << "optim" << YAML::Value << by.optimizer;
     out << YAML::Key << "batch_size" << YAML::Value << by.batch_size;
-    emit_spread(out, "epochs", one->epochs.p10, one->epochs.p50, one->epochs.p90);
+    emit_spread(
+        out, "epochs",
+        {{"least", one->epochs.least}, {"median", one->epochs.median}, {"most", one->epochs.most}});
     out << YAML::Key << "channel" << YAML::Value << one->channel;
-    emit_spread(out, "seconds", one->seconds_p10, one->seconds, one->seconds_p90);
-    emit_spread(out, "usd", one->usd_p10, one->usd, one->usd_p90);
+    emit_spread(out, "seconds",
+                {{"p10", one->seconds_p10}, {"p50", one->seconds}, {"p90", one->seconds_p90}});
+    emit_spread(out, "usd", {{"p10", one->usd_p10}, {"p50", one->usd}, {"p90", one->usd_p90}});
     out << YAML::Key << "servers_usd" << YAML::Value << one->servers_usd;
     out << YAML::Key << "options" << YAML::Value << YAML::BeginMap;
     for (const auto& [name, value] : options_of(*one, planned))

@@ -98,7 +98,7 @@ TEST_F(PlanCommand, AGoalComparesOptimizersAndBatchesAndEachLineReachesIt) {
   for (const json& one : found.at("candidates")) {
     ways.insert(one.at("way").dump());
     EXPECT_EQ(one.at("way").at("optim"), one.at("optim"));
-    EXPECT_GE(one.at("epochs").at("p50"), 1);
+    EXPECT_GE(one.at("epochs").at("median"), 1);
     if (!one.at("simulated").get<bool>() || ++simulated > 3) continue;
     // The real job takes the epochs of the simulated one.
     const std::string run = fmt::format("run{}", simulated);
@@ -108,7 +108,7 @@ TEST_F(PlanCommand, AGoalComparesOptimizersAndBatchesAndEachLineReachesIt) {
                std::to_string(one.at("batch_size").get<int>()), "--workers",
                std::to_string(one.at("workers").get<int>()), "--output", run});
     EXPECT_EQ(summary.at("ended_by"), "until") << one;
-    EXPECT_EQ(summary.at("epochs"), one.at("epochs").at("p50")) << one;
+    EXPECT_EQ(summary.at("epochs"), one.at("epochs").at("median")) << one;
   }
   EXPECT_GE(ways.size(), 3U);
   EXPECT_GE(simulated, 1U);

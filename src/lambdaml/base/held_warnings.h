@@ -25,6 +25,20 @@ class HeldWarnings {
   std::vector<std::string> messages_;
 };
 
+/// While there is one, the process logs errors only, unless even information is logged: for work
+/// that would warn of what nobody has asked for. Process-wide, also for other threads; format and
+/// fields stay as they are. One inside of another changes nothing.
+class QuietLog {
+ public:
+  QuietLog();
+  ~QuietLog();
+  QuietLog(const QuietLog&) = delete;
+  QuietLog& operator=(const QuietLog&) = delete;
+
+ private:
+  bool lowers_;
+};
+
 /// Calls `work`, which reads and checks what a user gave. What it gives warn_once() is logged when
 /// it ends, unless it refuses the input: a refusal is one line. Throws what `work` throws.
 template <class Work>

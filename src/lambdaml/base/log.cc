@@ -142,4 +142,15 @@ HeldWarnings::~HeldWarnings() {
   for (const std::string& message : messages_) warn_once(message);
 }
 
+QuietLog::QuietLog() {
+  Level expected = Level::warning;
+  lowers_ = g_level.compare_exchange_strong(expected, Level::error);
+}
+
+QuietLog::~QuietLog() {
+  // Unless it was configured since.
+  Level expected = Level::error;
+  if (lowers_) g_level.compare_exchange_strong(expected, Level::warning);
+}
+
 }  // namespace lambdaml::log

@@ -23,7 +23,8 @@ struct Sample {
 /// none of this fits, and for several places. Throws as data::read() does.
 std::optional<Sample> sample_of(const Options& job);
 
-/// The same, but all rows of what is not cheap to read.
+/// The same, but all rows of what is not cheap to read, which are in memory then, however many they
+/// are. Throws as data::read().
 Sample sample_or_all(const Options& job);
 
 struct Estimate {

@@ -6,8 +6,11 @@
 #include <numeric>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/data/source.h"
@@ -29,7 +32,7 @@ constexpr std::int64_t kNoCheckpoints = 1'000'000'000;
 
 double processor_s() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-/// What steps a worker needs for so many rows.
+/// Steps of a worker for that many rows.
 double steps_for(double rows, double batch) { return std::max(1.0, std::ceil(rows / batch)); }
 
 /// Rows drawn without repetition, in their order.
@@ -48,12 +51,12 @@ std::shared_ptr<const data::Dataset> drawn(const data::Dataset& all, std::uint64
 
 }  // namespace
 
-std::optional<double> Curve::at(double rows, bool extends) const {
+std::optional<double> Curve::at(double rows, bool extrapolates) const {
   auto after = points_.lower_bound(rows);
   if (after != points_.end() && after->first == rows) return after->second;
   if (after == points_.end()) return std::prev(after)->second;
   if (after == points_.begin()) {
-    if (!extends || points_.size() < 2) return after->second;
+    if (!extrapolates || points_.size() < 2) return after->second;
     ++after;
   }
   const auto before = std::prev(after);
@@ -65,7 +68,7 @@ std::optional<double> Curve::at(double rows, bool extends) const {
 double EpochsToGoal::epochs_of(const Curve& curve, double workers, bool& is_reached) const {
   double rows = 1, factor = 1;
   const double own_rows = std::max(1.0, rows_ / workers);
-  if (adds_up_) {
+  if (merges_each_batch_) {
     rows = std::min(workers * batch_, rows_);
     factor = 1 / steps_for(rows_, rows);
   } else if (depends_on_workers_) {
@@ -73,7 +76,7 @@ double EpochsToGoal::epochs_of(const Curve& curve, double workers, bool& is_reac
     // More rows than the sample has are more steps in an epoch.
     if (counts_steps_) factor = std::min(1.0, curve.most_rows() / own_rows);
   }
-  const std::optional<double> count = curve.at(rows, !adds_up_);
+  const std::optional<double> count = curve.at(rows, !merges_each_batch_);
   is_reached = is_reached && count.has_value();
   constexpr double kRounding = 1e-6;
   return std::max(1.0, std::ceil(count.value_or(1) * factor - kRounding));
@@ -142,7 +145,7 @@ class GoalPilots {
     const Way& way = ways_[number];
     if (way.is_known) return;
     try {
-      const Silence silence;
+      const log::QuietLog quiet;
       Trained& trained = trained_[number];
       trained.job = way.applied_to(job_);
       const Options resolved = in_world(trained.job, world_);
@@ -157,15 +160,15 @@ class GoalPilots {
       EpochsToGoal out;
       out.batch_ = static_cast<double>(resolved.integer("batch_size"));
       out.rows_ = std::max(1.0, report_.all_rows * share);
-      out.adds_up_ = plugin.pace == optim::Pace::steps;
+      out.merges_each_batch_ = plugin.pace == optim::Pace::steps;
       out.counts_steps_ = plugin.pace != optim::Pace::epochs;
-      out.depends_on_workers_ = !plugin.whole_passes && !out.adds_up_;
+      out.depends_on_workers_ = !plugin.whole_passes && !out.merges_each_batch_;
       const double rows = std::max(1.0, std::floor(static_cast<double>(report_.rows) * share));
       if (out.counts_steps_)
         trained.most_epochs =
             static_cast<std::int64_t>(static_cast<double>(trained.most_epochs) *
                                       std::clamp(std::floor(out.rows_ / rows), 1.0, kMostRepeated));
-      if (out.adds_up_) trained.steps_rows = rows;
+      if (out.merges_each_batch_) trained.steps_rows = rows;
       trained.pilots = pilots_of(out, rows);
       report_.ways[number] = std::move(out);
     } catch (const Error& error) {
@@ -176,7 +179,7 @@ class GoalPilots {
   std::vector<Pilot> pilots_of(const EpochsToGoal& way, double rows) const {
     const auto most = static_cast<double>(settings_.most_workers);
     std::vector<Pilot> out;
-    if (way.adds_up_) {
+    if (way.merges_each_batch_) {
       for (double batch = way.batch_; batch < rows; batch *= kSizeStep) {
         out.push_back({.rows = batch, .batch = static_cast<std::int64_t>(batch)});
         if (batch >= most * way.batch_) return out;
@@ -261,7 +264,7 @@ class GoalPilots {
     set("run_epochs", 0);
     set("checkpoint_every", kNoCheckpoints);
     world_.longest_s = std::max(1e-3, settings_.seconds - (processor_s() - begin_s_));
-    const Silence silence;
+    const log::QuietLog quiet;
     try {
       const SimulatedRun run = simulate(in_world(std::move(job), world_), world_, 1);
       ++report_.pilots;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,7 +36,7 @@ struct PilotSettings {
 
 /// Epochs until the goal, over the repeated pilots.
 struct Epochs {
-  double p10 = 1, p50 = 1, p90 = 1;
+  double least = 1, median = 1, most = 1;
 };
 
 /// Steps or epochs by rows, both in logarithms linear between the points.
@@ -47,9 +46,10 @@ class Curve {
   void add(double rows, std::optional<double> count) { points_[rows] = count; }
   bool empty() const { return points_.empty(); }
   double most_rows() const { return points_.rbegin()->first; }
-  /// Beyond the first point it goes on as it does between the first two if `extends`, otherwise,
-  /// and beyond the last one, as far as that. nullopt where a neighbour was not reached.
-  std::optional<double> at(double rows, bool extends) const;
+  /// Before the first point it continues the line through the first two points if `extrapolates`;
+  /// otherwise, and after the last point, it returns the nearest point's count. nullopt where a
+  /// neighbour was not reached.
+  std::optional<double> at(double rows, bool extrapolates) const;
 
  private:
   std::map<double, std::optional<double>> points_;
@@ -65,7 +65,7 @@ class EpochsToGoal {
   friend class GoalPilots;
   double epochs_of(const Curve& curve, double workers, bool& is_reached) const;
 
-  bool depends_on_workers_ = false, counts_steps_ = false, adds_up_ = false;
+  bool depends_on_workers_ = false, counts_steps_ = false, merges_each_batch_ = false;
   double batch_ = 1;
   double rows_ = 1;  ///< that all workers of the job train on
   std::vector<Curve> repeats_;

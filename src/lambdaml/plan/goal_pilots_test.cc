@@ -1,5 +1,6 @@
 #include "lambdaml/plan/goal_pilots.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -80,11 +81,11 @@ TEST_F(Goal, EpochsOfASampleTellThoseOfAllRows) {
       const std::string what = fmt::format("{}, {} workers", ways[i].text(), workers);
       const std::optional<Epochs> estimate = report.ways[i]->of(static_cast<double>(workers));
       ASSERT_TRUE(estimate) << what;
-      EXPECT_LE(estimate->p10, estimate->p50) << what;
-      EXPECT_LE(estimate->p50, estimate->p90) << what;
+      EXPECT_LE(estimate->least, estimate->median) << what;
+      EXPECT_LE(estimate->median, estimate->most) << what;
       const double real = epochs(ways[i], workers);
-      EXPECT_LE(estimate->p50, 2 * real + 1) << what;
-      EXPECT_GE(estimate->p50, real / 2 - 1) << what;
+      EXPECT_LE(estimate->median, 2 * real + 1) << what;
+      EXPECT_GE(estimate->median, real / 2 - 1) << what;
     }
 }
 
@@ -93,9 +94,9 @@ TEST_F(Goal, TheSameSeedGivesTheSameEpochs) {
   const PilotSettings settings{.rows = 1000, .seconds = 60, .most_workers = 4};
   const Epochs one = *pilots(ways, settings).ways[0]->of(3);
   const Epochs other = *pilots(ways, settings).ways[0]->of(3);
-  EXPECT_EQ(one.p10, other.p10);
-  EXPECT_EQ(one.p50, other.p50);
-  EXPECT_EQ(one.p90, other.p90);
+  EXPECT_EQ(one.least, other.least);
+  EXPECT_EQ(one.median, other.median);
+  EXPECT_EQ(one.most, other.most);
 }
 
 TEST_F(Goal, WhatNobodyNamedAndTheModelCannotIsLeftOut) {

@@ -13,6 +13,7 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/optim/registry.h"
@@ -79,6 +80,22 @@ struct Fixed {
   double seconds = 0, billed_s = 0;
   double requests_usd = 0, requests = 0;  ///< of one worker
 };
+using FixedByStore = std::map<const sim::StoreProfile*, Fixed>;
+
+double gigabytes(const Candidate& candidate) {
+  return static_cast<double>(candidate.memory_mb) / 1024;
+}
+
+double usd_of_seconds(const Candidate& one, const sim::FunctionProfile& functions,
+                      const sim::StoreProfile& store, double s) {
+  return s * (static_cast<double>(one.workers) * functions.gb_second * gigabytes(one) +
+              store.prices.hour / 3600);
+}
+
+/// Whether they train the same model, whatever their channels, memory and aggregators are.
+bool train_the_same(const Candidate& a, const Candidate& b) {
+  return a.way == b.way && a.workers == b.workers;
+}
 
 class Planner {
  public:
@@ -111,7 +128,7 @@ class Planner {
     Plan out;
     run_goal_pilots();
     learn_all_facts();
-    std::map<const sim::StoreProfile*, Fixed> fixed;
+    FixedByStore fixed;
     for (const sim::StoreProfile* store : channels_) fixed[store] = pilot(*store);
     std::vector<Group> groups = groups_of_candidates();
     parallel_for(groups.size(), processors(),
@@ -120,7 +137,7 @@ class Planner {
       out.considered += group.considered;
       std::ranges::move(group.candidates, std::back_inserter(out.candidates));
     }
-    simulate_best(out.candidates);
+    simulate_best(fixed, out.candidates);
     out.ways = ways_;
     out.pilots = std::move(pilots_);
     out.missed = std::move(missed_);
@@ -137,7 +154,7 @@ class Planner {
     learn_all_facts();
     const sim::StoreProfile& store = *channels_.front();
     Candidate out = candidate(store, 0, workers_, memory_mb_, std::min(aggregators_, workers_));
-    out.epochs = {facts_[0].epochs, facts_[0].epochs, facts_[0].epochs};
+    out.epochs = out.pilot_epochs = {facts_[0].epochs, facts_[0].epochs, facts_[0].epochs};
     estimate(store, pilot(store), facts_[0].whole(facts_[0].epochs), out);
     return out;
   }
@@ -166,7 +183,7 @@ class Planner {
     set("memory_mb", candidate.memory_mb);
     // A store that adds up itself refuses them.
     if (!question_.profile.store(candidate.channel).adds) set("aggregators", candidate.aggregators);
-    const Silence silence;  // what is to be said of the job's options was said of the first one
+    const log::QuietLog quiet;  // what is to be said of the job's options was said of the first one
     return simulate(in_world(std::move(job), world), world, seed);
   }
 
@@ -215,8 +232,8 @@ class Planner {
     if (!facts_[way].has_goal || !pilots_ || ways_[way].way.is_known)
       return Epochs{most, most, most};
     std::optional<Epochs> out = pilots_->ways[way]->of(workers);
-    if (!out || out->p50 > most) return {};
-    out->p90 = std::min(out->p90, most);
+    if (!out || out->median > most) return {};
+    out->most = std::min(out->most, most);
     return out;
   }
 
@@ -232,8 +249,8 @@ class Planner {
     for (const std::int64_t aggregators : counts) {
       Candidate one =
           candidate(*group.store, group.way, group.workers, group.memory_mb, aggregators);
-      one.epochs = group.epochs;
-      estimate(*group.store, fixed, facts_[group.way].whole(one.epochs.p50), one);
+      one.epochs = one.pilot_epochs = group.epochs;
+      estimate(*group.store, fixed, facts_[group.way].whole(one.epochs.median), one);
       if (one.rounds_s > kLonger * least_s) return;
       least_s = std::min(least_s, one.rounds_s);
       group.candidates.push_back(std::move(one));
@@ -255,7 +272,7 @@ class Planner {
 
   /// Of ways whose epochs are not known.
   void run_goal_pilots() {
-    const auto is_unknown = [](const TrainedBy& one) { return !one.way.is_known; };
+    const auto is_unknown = [](const ResolvedWay& one) { return !one.way.is_known; };
     if (question_.job.text("until").empty() || question_.ways.empty() ||
         std::ranges::none_of(ways_, is_unknown))
       return;
@@ -283,12 +300,12 @@ class Planner {
   /// these take too long: both numbers go on as they begin.
   void learn_facts(std::size_t number) {
     Facts& facts = facts_[number];
-    TrainedBy& way = ways_[number];
+    ResolvedWay& way = ways_[number];
     const sim::StoreProfile& store = *channels_.front();
     facts.job = way.way.applied_to(question_.job);
     Options resolved;
     {
-      const Silence silence;
+      const log::QuietLog quiet;
       resolved = in_world(facts.job, world_of(store.name));
     }
     const optim::Plugin& optimizer = optim::registry().get(resolved.text("optim"));
@@ -339,7 +356,7 @@ class Planner {
                           const std::function<SimulatedRun(std::int64_t, double)>& run) {
     Facts& facts = facts_[number];
     const std::optional<Epochs> by_two = epochs_of(number, kPilotWorkers);
-    const double epochs = by_two ? by_two->p50 : facts.epochs;
+    const double epochs = by_two ? by_two->median : facts.epochs;
     if (epochs <= 1) return;
     const double epoch_s = question_.seconds_per_row * facts.pilot.computed_rows +
                            kRoundOfPilot_s * facts.pilot.rounds;
@@ -392,10 +409,6 @@ class Planner {
   }
 
   // ---- estimates ----
-
-  static double gigabytes(const Candidate& candidate) {
-    return static_cast<double>(candidate.memory_mb) / 1024;
-  }
 
   /// Of the worker with the most rows.
   double steps_of_epoch(const Size& size, double workers) const {
@@ -487,24 +500,20 @@ class Planner {
         usd_of_rounds(store, out) + fixed.requests_usd * p + out.servers_usd;
     out.estimated_s = out.seconds;
     out.estimated_usd = out.usd;
-    const double epoch_usd = usd_of_rounds(store, out) / out.epochs.p50;
-    std::tie(out.seconds_p10, out.usd_p10) = after(out, store, out.epochs.p10, epoch_usd);
-    std::tie(out.seconds_p90, out.usd_p90) = after(out, store, out.epochs.p90, epoch_usd);
+    out.epoch_usd = usd_of_rounds(store, out) / out.epochs.median;
+    std::tie(out.seconds_p10, out.usd_p10) = after(out, store, out.epochs.least);
+    std::tie(out.seconds_p90, out.usd_p90) = after(out, store, out.epochs.most);
     judge(out);
   }
 
   /// Seconds and dollars if the estimate had another number of epochs.
   std::pair<double, double> after(const Candidate& one, const sim::StoreProfile& store,
-                                  double epochs, double epoch_usd) const {
-    const double more = epochs - one.epochs.p50;
-    const double more_s = more * (one.compute_s + one.rounds_s) / one.epochs.p50;
-    return {one.seconds + more_s, one.usd + more * epoch_usd + usd_of_seconds(one, store, more_s)};
-  }
-
-  double usd_of_seconds(const Candidate& one, const sim::StoreProfile& store, double s) const {
-    return s * (static_cast<double>(one.workers) * question_.profile.functions.gb_second *
-                    gigabytes(one) +
-                store.prices.hour / 3600);
+                                  double epochs) const {
+    const double more = epochs - one.epochs.median;
+    const double more_s = more * (one.compute_s + one.rounds_s) / one.epochs.median;
+    return {one.seconds + more_s,
+            one.usd + more * one.epoch_usd +
+                usd_of_seconds(one, question_.profile.functions, store, more_s)};
   }
 
   void judge(Candidate& candidate) const {
@@ -550,7 +559,7 @@ class Planner {
   }
 
   /// The best one is simulated, until ten were: then what is best has been.
-  void simulate_best(std::vector<Candidate>& all) {
+  void simulate_best(const FixedByStore& fixed, std::vector<Candidate>& all) {
     const Stopwatch clock;
     sort(all);
     for (int left = question_.simulated; left > 0 && clock.seconds() < question_.patience_s;
@@ -559,16 +568,9 @@ class Planner {
         return !one.is_simulated && static_cast<double>(one.workers) * one.rounds < kMostSimulated;
       });
       if (next == all.end()) return;
+      bool is_reached = false;
       try {
-        if (!refine(*next)) {
-          const std::string goal = question_.job.text("until");
-          if (all.size() == 1)
-            fail(Code::invalid_argument,
-                 "plan: of all rows, no way reaches {} within the job's epochs: give more --epochs",
-                 goal);
-          all.erase(next);
-          continue;
-        }
+        is_reached = refine(fixed, *next);
       } catch (const Error& error) {
         // It cannot run so: it lacks memory or time, or has more workers than rows. Others may.
         const bool cannot = error.code() == Code::resource_exhausted ||
@@ -578,26 +580,62 @@ class Planner {
         all.erase(next);
         continue;
       }
+      if (is_reached)
+        share_epochs(fixed, *next, all);
+      else
+        drop_missed(*next, all);
       sort(all);
     }
   }
 
+  /// What was estimated, with the epochs that all rows took.
+  void estimate_again(const FixedByStore& fixed, double epochs, Candidate& out) const {
+    out.epochs = {epochs, epochs, epochs};
+    const sim::StoreProfile& store = question_.profile.store(out.channel);
+    estimate(store, fixed.at(&store), facts_[out.way].whole(epochs), out);
+  }
+
+  /// Candidates that train the same model as a simulated one take as many epochs.
+  void share_epochs(const FixedByStore& fixed, const Candidate& simulated,
+                    std::vector<Candidate>& all) const {
+    const double epochs = simulated.epochs.median;
+    std::vector<Candidate*> others;
+    for (Candidate& one : all)
+      if (!one.is_simulated && train_the_same(one, simulated) &&
+          (one.epochs.least != epochs || one.epochs.most != epochs))
+        others.push_back(&one);
+    parallel_for(others.size(), processors(),
+                 [&](std::size_t i) { estimate_again(fixed, epochs, *others[i]); });
+  }
+
+  /// Candidates that train the same model as one that missed the goal miss it, too.
+  void drop_missed(const Candidate& candidate, std::vector<Candidate>& all) {
+    const Candidate missed = candidate;  // it is one of them
+    std::erase_if(all, [&](const Candidate& one) { return train_the_same(one, missed); });
+    if (all.empty())
+      fail(Code::invalid_argument,
+           "plan: of all rows, no way reaches {} within the job's epochs: give more --epochs",
+           question_.job.text("until"));
+    const auto is_by_it = [&](const Candidate& one) { return one.way == missed.way; };
+    if (std::ranges::none_of(all, is_by_it)) missed_.push_back(ways_[missed.way].way.text());
+  }
+
   /// Returns whether it reached the goal, if it is to. All seeds train the same model.
-  bool refine(Candidate& candidate) const {
+  bool refine(const FixedByStore& fixed, Candidate& candidate) const {
     std::vector<double> seconds, usd, servers_usd;
     const Facts& facts = facts_[candidate.way];
+    SimulatedRun last;
     for (int seed = 1; seed <= question_.seeds; ++seed) {
-      const SimulatedRun run =
+      last =
           simulate_one(facts.job, candidate, {question_.rows, 0}, static_cast<std::uint64_t>(seed));
-      if (pilots_ && !ways_[candidate.way].way.is_known && run.ended_by != "until") return false;
-      const auto epochs = static_cast<double>(run.epochs);
-      candidate.epochs = {epochs, epochs, epochs};
-      seconds.push_back(run.seconds);
-      usd.push_back(run.usd());
-      servers_usd.push_back(run.servers_usd);
-      candidate.requests = static_cast<double>(run.requests());
-      candidate.rounds = static_cast<double>(run.rounds);
+      if (pilots_ && !ways_[candidate.way].way.is_known && last.ended_by != "until") return false;
+      seconds.push_back(last.seconds);
+      usd.push_back(last.usd());
+      servers_usd.push_back(last.servers_usd);
     }
+    estimate_again(fixed, std::max(1.0, static_cast<double>(last.epochs)), candidate);
+    candidate.requests = static_cast<double>(last.requests());
+    candidate.rounds = static_cast<double>(last.rounds);
     candidate.seconds = quantile(seconds, 0.5);
     candidate.seconds_p10 = quantile(seconds, 0.1);
     candidate.seconds_p90 = quantile(seconds, 0.9);
@@ -625,31 +663,21 @@ class Planner {
   std::vector<Change> changes(const std::vector<Candidate>& all) const {
     struct Case {
       const char* when;
-      double compute, rounds;
-      double Epochs::*epochs = nullptr;
+      Circumstances circumstances;
     };
     constexpr Case kCases[] = {
-        {"a row took twice as long", 2, 1},
-        {"a row took half as long", 0.5, 1},
-        {"requests took twice as long", 1, 2},
-        {"requests took half as long", 1, 0.5},
-        {"the goal took the epochs of the slowest pilots", 1, 1, &Epochs::p90},
-        {"the goal took the epochs of the quickest pilots", 1, 1, &Epochs::p10}};
+        {"a row took twice as long", {.compute = 2}},
+        {"a row took half as long", {.compute = 0.5}},
+        {"requests took twice as long", {.rounds = 2}},
+        {"requests took half as long", {.rounds = 0.5}},
+        {"the goal took the epochs of the slowest pilots", {.epochs = &Epochs::most}},
+        {"the goal took the epochs of the quickest pilots", {.epochs = &Epochs::least}}};
     std::vector<Change> out;
     for (const Case& one : kCases) {
-      std::vector<Candidate> then = all;
-      for (Candidate& candidate : then) {
-        const double passes =
-            one.epochs == nullptr ? 1 : candidate.epochs.*one.epochs / candidate.epochs.p50;
-        const double more_s = (passes * one.compute - 1) * candidate.compute_s +
-                              (passes * one.rounds - 1) * candidate.rounds_s;
-        const double more_usd =
-            usd_of_seconds(candidate, question_.profile.store(candidate.channel), more_s);
-        candidate.seconds += more_s;
-        candidate.seconds_p90 += more_s;
-        candidate.usd += more_usd;
-        candidate.usd_p90 += more_usd;
-        judge(candidate);
+      std::vector<Candidate> then;
+      for (const Candidate& candidate : all) {
+        then.push_back(in_circumstances(candidate, question_.profile, one.circumstances));
+        judge(then.back());
       }
       const auto best = std::ranges::min_element(
           then, [&](const Candidate& a, const Candidate& b) { return is_better(a, b); });
@@ -695,7 +723,7 @@ class Planner {
   /// By the best way's epochs and rows.
   std::vector<OnHost> on_hosts(const std::vector<Candidate>& all) const {
     if (all.empty()) return {};
-    const Size whole = facts_[all.front().way].whole(all.front().epochs.p50);
+    const Size whole = facts_[all.front().way].whole(all.front().epochs.median);
     std::vector<OnHost> out;
     for (const sim::HostProfile& host : question_.profile.hosts) {
       const double compute_s =
@@ -709,7 +737,7 @@ class Planner {
   const Question& question_;
   std::vector<const sim::StoreProfile*> channels_;
   std::int64_t memory_mb_ = 0, workers_ = 1, aggregators_ = 1;
-  std::vector<TrainedBy> ways_;
+  std::vector<ResolvedWay> ways_;
   std::vector<Facts> facts_;  ///< of each way; epochs are 0 if it is impossible
   std::optional<PilotReport> pilots_;
   PilotRows sample_;                 ///< of pilots, for the facts of further ways
@@ -723,6 +751,28 @@ class Planner {
 };
 
 }  // namespace
+
+Candidate in_circumstances(const Candidate& candidate, const sim::Profile& profile,
+                           const Circumstances& circumstances) {
+  Candidate out = candidate;
+  const bool is_of_pilots = circumstances.epochs != nullptr;
+  if (is_of_pilots && !out.is_simulated) {
+    // Its spread is that of the epochs, which are given now.
+    out.seconds_p10 = out.seconds_p90 = out.seconds;
+    out.usd_p10 = out.usd_p90 = out.usd;
+  }
+  const double passes =
+      is_of_pilots ? out.pilot_epochs.*circumstances.epochs / out.pilot_epochs.median : 1;
+  const double more_s = (passes * circumstances.compute - 1) * out.compute_s +
+                        (passes * circumstances.rounds - 1) * out.rounds_s;
+  const double more_usd =
+      (passes - 1) * out.epochs.median * out.epoch_usd +
+      usd_of_seconds(out, profile.functions, profile.store(out.channel), more_s);
+  for (double* const seconds : {&out.seconds, &out.seconds_p10, &out.seconds_p90})
+    *seconds += more_s;
+  for (double* const usd : {&out.usd, &out.usd_p10, &out.usd_p90}) *usd += more_usd;
+  return out;
+}
 
 Plan plan(const Question& question) { return Planner(question).run(); }
 

@@ -39,15 +39,17 @@ struct Candidate {
   std::string channel;
   std::int64_t aggregators = 1, workers = 1, memory_mb = 0;
   std::size_t way = 0;  ///< of Plan::ways
-  /// Of all epochs; where they are estimated by pilots, between those of the quickest and the
-  /// slowest repetition. Of simulations, those that all rows took.
+  /// Those that all rows took, if one with the same way and workers was simulated; otherwise, where
+  /// there were pilots, of their repetitions.
   Epochs epochs = {};
+  Epochs pilot_epochs = {};     ///< the same without simulations
   double seconds = 0, usd = 0;  ///< expected; of simulations, the median
   /// Of the simulations; without, by the epochs, and equal if these are certain.
   double seconds_p10 = 0, seconds_p90 = 0;
   double usd_p10 = 0, usd_p90 = 0;
   double servers_usd = 0;  ///< of `usd`: servers by the hour, which no job's bill has
-  double estimated_s = 0, estimated_usd = 0;  ///< without simulations
+  double estimated_s = 0, estimated_usd = 0;  ///< of `epochs`, without the simulations' times
+  double epoch_usd = 0;                       ///< requests and their bytes of an epoch's rounds
   double rounds = 0, requests = 0;
   bool is_simulated = false;
   bool is_on_front = false;  ///< no other is both faster and cheaper
@@ -68,7 +70,7 @@ struct Change {
 };
 
 /// A way to train, with what follows from the model and the job.
-struct TrainedBy {
+struct ResolvedWay {
   Way way;
   std::string optimizer = {};
   std::int64_t batch_size = 0;
@@ -76,7 +78,7 @@ struct TrainedBy {
 };
 
 struct Plan {
-  std::vector<TrainedBy> ways;        ///< one at least
+  std::vector<ResolvedWay> ways;      ///< one at least
   std::optional<PilotReport> pilots;  ///< none were run
   std::vector<std::string> missed;    ///< ways by which no number of workers reached the goal
   std::size_t considered = 0;         ///< with those that another one beats in any case
@@ -91,10 +93,21 @@ struct Plan {
 /// compared by the epochs that the job's goal takes (goal_pilots.h). The rounds of all candidates
 /// are estimated (round_model.h), in several threads; the best ones are then simulated, as far as
 /// `question.patience_s` allows; of those that cannot run (invalid_argument, resource_exhausted,
-/// deadline_exceeded) none is left. Where nothing costs anything, the fastest is the best. Throws
-/// what else simulate() throws, and invalid_argument for patterns whose workers do not wait for
-/// each other, and for channels that the profile does not have.
+/// deadline_exceeded) none is left, and of those that miss the goal none with the same way and
+/// workers. Where nothing costs anything, the fastest is the best. Throws what else simulate()
+/// throws, and invalid_argument for patterns whose workers do not wait for each other, for channels
+/// that the profile does not have, and if nothing reaches the goal.
 Plan plan(const Question& question);
+
+/// What might be otherwise than a plan assumes.
+struct Circumstances {
+  double compute = 1, rounds = 1;    ///< take so many times as long
+  double Epochs::*epochs = nullptr;  ///< the goal takes these of the pilots; null: the median
+};
+
+/// The candidate as it would be then; `meets_limits` and `is_on_front` stay as they are.
+Candidate in_circumstances(const Candidate& candidate, const sim::Profile& profile,
+                           const Circumstances& circumstances);
 
 /// The job as its options say, over the first of the channels, without a simulation of all of it.
 /// Throws as plan() does.

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <string>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/rng.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/job/options.h"
 
@@ -150,10 +153,16 @@ TEST_F(Planned, WaysAreComparedByTheEpochsOfTheGoal) {
   ASSERT_TRUE(found.pilots);
   std::set<std::string> optimizers;
   for (const Candidate& one : found.candidates) {
-    const TrainedBy& by = found.ways[one.way];
+    const ResolvedWay& by = found.ways[one.way];
+    // What trains the same model takes as many epochs.
+    for (const Candidate& other : found.candidates)
+      if (other.is_simulated && other.way == one.way && other.workers == one.workers) {
+        EXPECT_EQ(one.epochs.least, other.epochs.median) << by.way.text();
+        EXPECT_EQ(one.epochs.most, other.epochs.median) << by.way.text();
+      }
     optimizers.insert(by.optimizer);
-    EXPECT_LE(one.epochs.p10, one.epochs.p50);
-    EXPECT_LE(one.epochs.p50, 40);
+    EXPECT_LE(one.epochs.least, one.epochs.median);
+    EXPECT_LE(one.epochs.median, 40);
     EXPECT_LE(one.seconds_p10, one.seconds);
     EXPECT_LE(one.seconds, one.seconds_p90);
     if (!one.is_simulated) continue;
@@ -165,10 +174,74 @@ TEST_F(Planned, WaysAreComparedByTheEpochsOfTheGoal) {
     job.set("workers", Option::Value(one.workers), "test");
     const SimulatedRun run = simulate(in_world(job, world), world, 5);
     EXPECT_EQ(run.ended_by, "until") << by.way.text();
-    EXPECT_EQ(static_cast<double>(run.epochs), one.epochs.p50) << by.way.text();
+    EXPECT_EQ(static_cast<double>(run.epochs), one.epochs.median) << by.way.text();
   }
   EXPECT_GE(optimizers.size(), 3U);
   EXPECT_FALSE(optimizers.contains("em"));
+}
+
+TEST_F(Planned, AWayThatMissesTheGoalIsDroppedOverAllChannels) {
+  // Few rows are learned by heart; of all there is nothing to learn.
+  std::string text;
+  Rng rng(1);
+  for (int i = 0; i < 1200; ++i) {
+    text += std::to_string(rng.below(2));
+    for (int feature = 1; feature <= 30; ++feature)
+      text += fmt::format(" {}:{}", feature, rng.below(2) == 0 ? -1 : 1);
+    text += '\n';
+  }
+  write_file(folder_ / "noise.libsvm", as_bytes(text));
+  Question asked = question();
+  asked.job.parse("data", (folder_ / "noise.libsvm").string(), "test");
+  asked.job.parse("optim", "lbfgs", "test");
+  asked.job.parse("epochs", "30", "test");
+  asked.job.parse("until", "train_loss<=0.6", "test");
+  asked.seconds_per_row = 1e-5;
+  asked.most_workers = 2;
+  asked.ways = ways_of(asked.job, {.optims = {"lbfgs"}});
+  asked.pilots.rows = 64;
+  asked.pilots.seconds = 60;
+  asked.patience_s = 60;
+  // Two numbers of workers are simulated, and there are more candidates than `simulated`.
+  EXPECT_THAT([&] { plan(asked); },
+              testing::Throws<Error>(testing::Property(
+                  &Error::what, testing::HasSubstr("of all rows, no way reaches"))));
+}
+
+TEST_F(Planned, OtherEpochsAreOtherRequests) {
+  const sim::Profile profile = sim::Profile::open("aws-x86");
+  Candidate one;
+  one.channel = "s3-standard";
+  one.workers = 4;
+  one.memory_mb = 1024;
+  one.epochs = one.pilot_epochs = {2, 4, 8};
+  one.epoch_usd = 0.5;  // beside which the functions are cheap
+  one.compute_s = 1;
+  one.rounds_s = 3;
+  one.seconds = 5;
+  one.seconds_p90 = 9;
+  one.usd = 2;
+  one.usd_p90 = 4;
+  constexpr double kFunctions = 2e-3;
+  const Circumstances slowest{.epochs = &Epochs::most}, quickest{.epochs = &Epochs::least};
+  Candidate then = in_circumstances(one, profile, slowest);
+  EXPECT_DOUBLE_EQ(then.seconds, 9);
+  EXPECT_DOUBLE_EQ(then.seconds_p90, 9) << "these are the epochs of its p90";
+  EXPECT_NEAR(then.usd, 4, kFunctions);
+  EXPECT_GT(then.usd, 4);
+  then = in_circumstances(one, profile, quickest);
+  EXPECT_DOUBLE_EQ(then.seconds, 3);
+  EXPECT_NEAR(then.usd, 1, kFunctions);
+  // A simulated one has its epochs, and changes by as much as others of its way.
+  one.is_simulated = true;
+  one.epochs = {6, 6, 6};
+  one.usd = 3;
+  then = in_circumstances(one, profile, quickest);
+  EXPECT_DOUBLE_EQ(then.seconds, 3);
+  EXPECT_NEAR(then.usd, 1.5, kFunctions);
+  then = in_circumstances(one, profile, {.rounds = 2});
+  EXPECT_DOUBLE_EQ(then.seconds, 8);
+  EXPECT_NEAR(then.usd, 3, kFunctions) << "as many requests, which take longer";
 }
 
 TEST_F(Planned, BatchSizesWithoutAGoalHaveAsManyEpochs) {
@@ -178,7 +251,7 @@ TEST_F(Planned, BatchSizesWithoutAGoalHaveAsManyEpochs) {
   EXPECT_FALSE(found.pilots);
   double rounds[2] = {0, 0};
   for (const Candidate& one : found.candidates) {
-    EXPECT_EQ(one.epochs.p50, 10);
+    EXPECT_EQ(one.epochs.median, 10);
     if (one.workers == 4 && !one.is_simulated) rounds[one.way] = one.rounds;
   }
   EXPECT_EQ(found.ways[0].batch_size, 25);
@@ -191,7 +264,7 @@ TEST_F(Planned, KnownEpochsNeedNoGoal) {
   const Plan found = plan(asked);
   ASSERT_TRUE(found.best);
   EXPECT_EQ(found.candidates[*found.best].way, 0U) << "a tenth of the computing";
-  for (const Candidate& one : found.candidates) EXPECT_EQ(one.epochs.p50, one.way == 0 ? 3 : 30);
+  for (const Candidate& one : found.candidates) EXPECT_EQ(one.epochs.median, one.way == 0 ? 3 : 30);
 }
 
 TEST_F(Planned, UnknownChannelsAreRefused) {

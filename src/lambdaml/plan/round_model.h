@@ -32,8 +32,8 @@ struct RoundEstimate {
   RoundEstimate of(double rounds) const;
 };
 
-/// How many of so many rounds are drawn, as estimate_round() does: a limit for quick estimates, at
-/// which those of all larger numbers are the same but for RoundEstimate::of().
+/// How many rounds estimate_round() draws for a job of `rounds`. Above that number all estimates
+/// are the same except for RoundEstimate::of().
 double rounds_drawn(const Round& round, double rounds, double requests = 20'000);
 
 /// The mean of so many rounds that follow each other: with their number, credits for bursts of

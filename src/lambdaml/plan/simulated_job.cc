@@ -11,8 +11,8 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
@@ -138,14 +138,6 @@ void end_after(sim::Simulation& simulation, double longest_s) {
 
 }  // namespace
 
-Silence::Silence() : lowers_(log::enabled(log::Level::warning) && !log::enabled(log::Level::info)) {
-  if (lowers_) log::configure(log::Level::error, log::Format::text);
-}
-
-Silence::~Silence() {
-  if (lowers_) log::configure(log::Level::warning, log::Format::text);
-}
-
 std::shared_ptr<const data::Dataset> stand_in_rows(const Options& job, std::uint64_t rows,
                                                    std::uint64_t features) {
   const std::string model = job.text("model");
@@ -197,7 +189,7 @@ Options in_world(Options job, const SimulatedWorld& world) {
 SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::uint64_t seed) {
   worker::register_handler();
   settings.profile.require_memory(static_cast<double>(job.integer("memory_mb")));
-  const Silence silence;
+  const log::QuietLog quiet;
   const Scratch scratch("lambdaml-sim-");
   sim::Simulation simulation(seed);
   sim::World world(simulation, settings.profile);
@@ -244,7 +236,7 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
 
 void measure_work(const Options& job, SimulatedWorld& settings, double seconds) {
   worker::register_handler();
-  const Silence silence;
+  const log::QuietLog quiet;
   const Scratch scratch("lambdaml-sim-");
   sim::Simulation simulation(1);
   sim::World world(simulation, settings.profile);

@@ -70,19 +70,6 @@ struct SimulatedRun {
 /// simulated, and it computes in one thread. `job` is not resolved; its `channel` is replaced.
 Options in_world(Options job, const SimulatedWorld& world);
 
-/// As long as it lives, nothing is logged but errors (unless even information is): there may be
-/// thousands of workers, and jobs that nobody has asked for.
-class Silence {
- public:
-  Silence();
-  Silence(const Silence&) = delete;
-  Silence& operator=(const Silence&) = delete;
-  ~Silence();
-
- private:
-  bool lowers_;
-};
-
 /// Random rows that stand for data which cannot be read, of a kind that the job's model takes.
 /// Throws invalid_argument for models of images.
 std::shared_ptr<const data::Dataset> stand_in_rows(const Options& job, std::uint64_t rows,

@@ -8,6 +8,8 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/held_warnings.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/options.h"
@@ -131,6 +133,27 @@ TEST_F(SimulatedJob, WorkersThatAreKilledAreTriedAgain) {
   };
   const SimulatedRun run = simulate(in_world(job(), place), place, 1);
   EXPECT_EQ(run.train_loss, loss);
+}
+
+TEST_F(SimulatedJob, TheLogIsAsItWasAfterwards) {
+  log::keep_recent(10'000);
+  log::configure(log::Level::warning, log::Format::json, "\"worker\":3");
+  {
+    const log::QuietLog quiet;
+    const log::QuietLog inner;
+    log::warning("nobody asked for it");
+  }
+  log::warning("said again");
+  const std::string lines = log::recent();
+  EXPECT_THAT(lines, testing::HasSubstr("\"worker\":3,\"message\":\"said again\""));
+  EXPECT_THAT(lines, testing::Not(testing::HasSubstr("nobody asked")));
+  log::forget_recent();
+  simulate(in_world(job(), world()), world(), 1);
+  log::warning("after a job");
+  EXPECT_THAT(log::recent(), testing::HasSubstr("\"message\":\"after a job\""));
+  log::configure(log::Level::warning, log::Format::text);
+  log::keep_recent(0);
+  log::forget_recent();
 }
 
 TEST_F(SimulatedJob, AMemoryThatTheProfileDoesNotHaveIsRefused) {

@@ -139,7 +139,9 @@ class StoreModel {
   bool exchange(std::string_view key, std::uint64_t bytes, const std::function<bool()>& effect,
                 const std::function<std::optional<std::uint64_t>()>& answer, Deadline deadline);
 
-  /// What the layer above keeps with the values.
+  /// What the store's code in storage/sim keeps with the values for all its handles: the sums of a
+  /// store that adds up. Untyped, for this layer does not know their type, and for nobody else. For
+  /// the simulation's thread.
   std::any annotation;
 
   /// For tests that give a store a defect: called in the simulation before and after each effect,

@@ -117,10 +117,10 @@ class Sim final : public Storage, public Aggregator {
   void clear(std::string_view prefix) override {
     if (!model_->profile().adds) return Storage::clear(prefix);
     model_->request(Verb::list, prefix, 0, [&] {
-      const std::lock_guard lock(mutex());
       const auto is_below = [&](const auto& item) { return item.first.starts_with(prefix); };
-      std::erase_if(model_->values(), is_below);
       std::erase_if(sums(), is_below);
+      const std::lock_guard lock(mutex());
+      std::erase_if(model_->values(), is_below);
       return std::uint64_t{0};
     });
   }
@@ -230,7 +230,8 @@ class Sim final : public Storage, public Aggregator {
            bytes, model_->profile().max_value_bytes);
   }
   using Sums = std::map<std::string, Sum, std::less<>>;
-  /// Of all handles to the store.
+  /// Of all handles to the store. It needs no lock: only stores of a simulation add up, whose
+  /// fibers run in one thread, and none of them waits while it uses the sums.
   Sums& sums() const {
     std::any& all = model_->annotation;
     if (!all.has_value()) all = std::make_shared<Sums>();
@@ -243,7 +244,8 @@ class Sim final : public Storage, public Aggregator {
   }
 
   Pacer& pacer() override { return pacer_; }
-  /// Held for moments only, never over a wait.
+  /// Of the values, which threads share outside a simulation. Held for moments only, never over a
+  /// wait.
   static std::mutex& mutex() {
     static std::mutex all;
     return all;

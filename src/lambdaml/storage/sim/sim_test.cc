@@ -204,6 +204,34 @@ TEST(SimStore, AStoreThatAddsUpHasRunningAndNewestSums) {
   EXPECT_EQ(done, 3);
 }
 
+TEST(SimStore, AStoreThatAddsUpRefusesOtherSizes) {
+  using Kind = SumRequest::Kind;
+  int refused = 0;
+  simulate_sums([&](std::uint32_t worker, Aggregator& store) {
+    if (worker == 2) return;
+    for (const Kind kind : {Kind::round, Kind::running, Kind::newest}) {
+      const std::string key = fmt::format("sums/{}", static_cast<int>(kind));
+      SumRequest request{.key = key, .kind = kind, .worker = worker, .workers = 2};
+      // The first worker's part is there before the second's.
+      Simulation& simulation = World::current()->simulation();
+      simulation.pause(10 * static_cast<double>(kind) + worker - simulation.now_s());
+      std::vector<double> totals{1};
+      std::vector<float> values(worker == 1 ? 3 : 2, 1.0F);
+      try {
+        store.push_pull(request, totals, values, Deadline::in(2));
+        EXPECT_NE(worker, 1U) << key;
+      } catch (const MissingWorkers&) {
+        EXPECT_EQ(worker, 0U) << key;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Code::invalid_argument) << key;
+        EXPECT_EQ(values, std::vector<float>(3, 1.0F)) << key;
+        ++refused;
+      }
+    }
+  });
+  EXPECT_EQ(refused, 3);
+}
+
 TEST(SimStore, AWaitInVainEndsInVirtualTime) {
   for (const char* uri : {"sim://slow", "sim://pushing"})
     simulate([&](World& world) {

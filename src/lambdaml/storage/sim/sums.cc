@@ -4,13 +4,30 @@
 #include <iterator>
 #include <utility>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/unique_id.h"
 
 namespace lambdaml::storage::sim {
+namespace {
+
+Part zeros_like(const Part& part) {
+  return {std::vector<double>(part.totals.size()), std::vector<float>(part.values.size())};
+}
+
+void require_same_sizes(const SumRequest& request, const Part& part, const Part& others) {
+  if (!part.has_sizes_of(others))
+    fail(Code::invalid_argument, "'{}': worker {} pushes {} values and {} totals, others {} and {}",
+         request.key, request.worker, part.values.size(), part.totals.size(), others.values.size(),
+         others.totals.size());
+}
+
+}  // namespace
+
+bool Part::has_sizes_of(const Part& other) const {
+  return totals.size() == other.totals.size() && values.size() == other.values.size();
+}
 
 Part& Part::operator+=(const Part& other) {
-  totals.resize(std::max(totals.size(), other.totals.size()));
-  values.resize(std::max(values.size(), other.values.size()));
   for (std::size_t i = 0; i < other.totals.size(); ++i) totals[i] += other.totals[i];
   for (std::size_t i = 0; i < other.values.size(); ++i) values[i] += other.values[i];
   return *this;
@@ -37,15 +54,22 @@ bool Sum::add(const SumRequest& request, Part part) {
     case SumRequest::Kind::newest:
       break;
   }
-  Newest& own = newest_[request.worker];
-  if (request.round >= own.round) own = {request.round, std::move(part)};
+  replace_newest(request, std::move(part));
   return false;
+}
+
+void Sum::replace_newest(const SumRequest& request, Part part) {
+  if (!newest_.empty()) require_same_sizes(request, part, newest_.begin()->second.part);
+  const auto [own, is_first] = newest_.try_emplace(request.worker);
+  if (is_first || request.round >= own->second.round)
+    own->second = {request.round, std::move(part)};
 }
 
 bool Sum::add_to_round(const SumRequest& request, Part part) {
   retire(request);
   if (results_.contains(request.round)) return false;
   std::map<std::uint32_t, Part>& parts = open_[request.round];
+  if (!parts.empty()) require_same_sizes(request, part, parts.begin()->second);
   parts.try_emplace(request.worker, std::move(part));
   if (parts.size() < request.workers) return false;
   auto sum = std::make_shared<Part>(std::move(parts.begin()->second));
@@ -72,10 +96,10 @@ bool Sum::add_to_running(const SumRequest& request, const Part& part) {
   // A checkpoint has it as a double.
   if (generation_ == 0) generation_ = 1 + (unique_number() >> 12);
   if (is_other_generation(request)) return false;
-  Turns& own = turns_[request.worker];
+  if (!running_) running_ = zeros_like(part);
+  require_same_sizes(request, part, *running_);
+  WorkerPushes& own = workers_[request.worker];
   if (request.last) {
-    running_ +=
-        Part{std::vector<double>(part.totals.size()), std::vector<float>(part.values.size())};
     own.finished = true;
     return true;
   }
@@ -83,7 +107,7 @@ bool Sum::add_to_running(const SumRequest& request, const Part& part) {
   own.next_push = request.round + 1;
   ++own.pushes;
   ++pushes_;
-  running_ += part;
+  *running_ += part;
   return true;
 }
 
@@ -96,9 +120,10 @@ std::optional<Sum::Answer> Sum::answer(const SumRequest& request) const {
   if (request.kind == SumRequest::Kind::running) {
     if (is_other_generation(request)) return Answer{nullptr, 0, generation_};
     if (!missing(request).empty()) return {};
-    return Answer{std::make_shared<const Part>(running_), pushes_, generation_};
+    return Answer{std::make_shared<const Part>(running_.value_or(Part())), pushes_, generation_};
   }
   auto sum = std::make_shared<Part>();
+  if (!newest_.empty()) *sum = zeros_like(newest_.begin()->second.part);
   for (const auto& [worker, newest] : newest_) *sum += newest.part;
   return Answer{std::move(sum), newest_.size()};
 }
@@ -111,10 +136,10 @@ std::vector<std::uint32_t> Sum::missing(const SumRequest& request) const {
       if (open == open_.end() || !open->second.contains(worker)) out.push_back(worker);
       continue;
     }
-    const auto turns = turns_.find(worker);
-    const Turns other = turns == turns_.end() ? Turns() : turns->second;
-    const auto own = turns_.find(request.worker);
-    const std::uint64_t pushes = own == turns_.end() ? 0 : own->second.pushes;
+    const auto found = workers_.find(worker);
+    const WorkerPushes other = found == workers_.end() ? WorkerPushes() : found->second;
+    const auto own = workers_.find(request.worker);
+    const std::uint64_t pushes = own == workers_.end() ? 0 : own->second.pushes;
     const bool is_behind =
         request.last || (request.staleness && other.pushes + *request.staleness < pushes);
     if (!other.finished && is_behind) out.push_back(worker);

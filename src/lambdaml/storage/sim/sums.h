@@ -16,6 +16,8 @@ struct Part {
   std::vector<double> totals;
   std::vector<float> values;
 
+  bool has_sizes_of(const Part& other) const;
+  /// Of the same sizes.
   Part& operator+=(const Part& other);
   std::uint64_t bytes() const;
   /// Of the same sizes. Throws invalid_argument for others.
@@ -33,6 +35,7 @@ class Sum {
   };
 
   /// Adds a worker's part unless it is there already. Returns whether others may be answered now.
+  /// Throws invalid_argument for a part that has other sizes than those of the same sum.
   bool add(const SumRequest& request, Part part);
   /// nullopt: it has to wait.
   std::optional<Answer> answer(const SumRequest& request) const;
@@ -40,7 +43,7 @@ class Sum {
   std::vector<std::uint32_t> missing(const SumRequest& request) const;
 
  private:
-  struct Turns {
+  struct WorkerPushes {
     std::uint64_t next_push = 0, pushes = 0;
     bool finished = false;
   };
@@ -52,6 +55,7 @@ class Sum {
   bool add_to_round(const SumRequest& request, Part part);
   void retire(const SumRequest& request);
   bool add_to_running(const SumRequest& request, const Part& part);
+  void replace_newest(const SumRequest& request, Part part);
   bool is_other_generation(const SumRequest& request) const;
 
   // Rounds
@@ -59,9 +63,9 @@ class Sum {
   std::map<std::uint64_t, std::shared_ptr<const Part>> results_;
   std::map<std::uint32_t, std::uint64_t> retired_;
   // Running
-  Part running_;
+  std::optional<Part> running_;
   std::uint64_t pushes_ = 0, generation_ = 0;
-  std::map<std::uint32_t, Turns> turns_;
+  std::map<std::uint32_t, WorkerPushes> workers_;
   // Newest
   std::map<std::uint32_t, Newest> newest_;
 };
