@@ -18,8 +18,11 @@ namespace lambdaml::comm {
 struct MergeSizes {
   std::uint32_t workers = 1;
   std::size_t values = 0;  ///< floats of the vector
+  std::size_t totals = 0;  ///< doubles beside them, unless they are few; no pattern cuts them
   Options options = pattern_options();
   double writes_per_s = std::numeric_limits<double>::infinity();  ///< storage::Capabilities
+
+  std::uint64_t bytes() const { return values * sizeof(float) + totals * sizeof(double); }
 };
 
 /// What a job requires of its pattern; checked before anything is started.

@@ -56,8 +56,8 @@ struct Plugin {
   /// The processors of a function with that much memory; empty: all functions share this machine's.
   std::function<double(double memory_mb)> processors = {};
   /// The function that a job with these own options runs in, where it is configured by itself and
-  /// not by the job. At most one request. Throws what the platform's service reports. Empty: the
-  /// job configures it.
+  /// not by the job; a member is empty if the caller may not ask for it. At most one request.
+  /// Throws what the platform's service reports. Empty: the job configures it.
   std::function<DeployedFunction(const Options& options)> deployed_function = {};
   /// Whether functions run on this machine, or on others that see its files. Empty: they do unless
   /// `remote`.

@@ -1,6 +1,7 @@
 #include "lambdaml/model/row_buffer.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <variant>
 
 namespace lambdaml::model {

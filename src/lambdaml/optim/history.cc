@@ -41,23 +41,23 @@ History::History(std::size_t capacity, std::size_t size)
     : capacity_(capacity), size_(size), steps_(capacity * size), changes_(capacity * size) {}
 
 void History::add(std::span<const float> step, std::span<const float> change) {
-  add_pair(step, change);
-}
-void History::add(std::span<const double> step, std::span<const double> change) {
-  add_pair(step, change);
-}
-
-template <class Real>
-void History::add_pair(std::span<const Real> step, std::span<const Real> change) {
   const double curvature = dot_product(step, change);
   if (!(curvature > 1e-10 * std::sqrt(dot_product(step, step) * dot_product(change, change))))
     return;
   const auto at = static_cast<std::ptrdiff_t>(next_ * size_);
-  const auto rounded = [](Real value) { return static_cast<float>(value); };
-  std::ranges::transform(step, steps_.begin() + at, rounded);
-  std::ranges::transform(change, changes_.begin() + at, rounded);
+  std::ranges::copy(step, steps_.begin() + at);
+  std::ranges::copy(change, changes_.begin() + at);
   next_ = (next_ + 1) % capacity_;
   count_ = std::min(count_ + 1, capacity_);
+}
+
+void History::add(std::span<const double> step, std::span<const double> change) {
+  // What is kept decides: rounding may leave nothing of the curvature.
+  std::vector<float> rounded_step(step.size()), rounded_change(change.size());
+  const auto rounded = [](double value) { return static_cast<float>(value); };
+  std::ranges::transform(step, rounded_step.begin(), rounded);
+  std::ranges::transform(change, rounded_change.begin(), rounded);
+  add(std::span<const float>(rounded_step), std::span<const float>(rounded_change));
 }
 
 void History::add_curvature(double curvature) {

@@ -23,7 +23,7 @@ class History {
 
   /// Adds a step and the gradient's change, in place of the oldest pair when full. A pair without
   /// positive curvature, which has nothing to say about a minimum, is left out. Doubles are kept as
-  /// floats: which way to go needs no more digits.
+  /// floats, by which the curvature is judged: which way to go needs no more digits.
   void add(std::span<const float> step, std::span<const float> change);
   void add(std::span<const double> step, std::span<const double> change);
   void clear() { count_ = next_ = 0; }
@@ -43,8 +43,6 @@ class History {
   void set_scalars(std::span<const double> scalars);
 
  private:
-  template <class Real>
-  void add_pair(std::span<const Real> step, std::span<const Real> change);
   void multiply_by_scales(double factor, std::span<double> v) const;
   std::span<const float> step(std::size_t pair) const {
     return std::span(steps_).subspan(pair * size_, size_);

@@ -69,6 +69,9 @@ class Optimizer {
   virtual std::uint64_t vector_bytes() const { return 0; }
   /// Of these, the bytes that state() will have.
   virtual std::uint64_t state_bytes() const { return 0; }
+  /// Whether the vectors that it merges are doubles: the totals of a message, which no pattern
+  /// cuts.
+  virtual bool merges_doubles() const { return false; }
   /// How many initial models begin() takes: several to train at once, of which the best remains.
   virtual std::size_t starts() const { return 1; }
   /// Sets the initial parameters of starts() models, one after another, the same on every worker.

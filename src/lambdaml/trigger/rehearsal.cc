@@ -121,12 +121,13 @@ void require_class_weights(const model::Plugin& plugin, const model::Shape& shap
   model::class_weights(options, shape, std::vector<double>(shape.classes(), 1.0));
 }
 
-/// `models`: how many are trained at once.
 std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
-                                std::size_t models, storage::Storage& channel) {
+                                const optim::Optimizer& optimizer, storage::Storage& channel) {
   comm::MergeSizes sizes;
   sizes.workers = static_cast<std::uint32_t>(options.integer("workers"));
-  sizes.values = models * std::max(model.parameter_count(), model.sums_count());
+  const std::size_t numbers =
+      optimizer.starts() * std::max(model.parameter_count(), model.sums_count());
+  (optimizer.merges_doubles() ? sizes.totals : sizes.values) = numbers;
   sizes.options = comm::pattern_options(options);
   return comm::bytes_needed(options.text("sync_mode"), sizes, channel);
 }
@@ -179,13 +180,12 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   if (const auto* gradient = dynamic_cast<const model::GradientModel*>(model.get()))
     if (std::vector<float> factors = gradient->penalty_factors({}); !factors.empty())
       optimizer->set_penalty_factors(std::move(factors));
-  const std::size_t models = optimizer->starts();
   const bool is_deployed =
       faas::registry().get(options.text("platform")).deployed_function != nullptr;
   const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
                              *std::max_element(data.part_rows.begin(), data.part_rows.end()));
   const std::uint64_t training = model->training_bytes(rows);
-  const std::uint64_t merging = bytes_for_merging(options, *model, models, channel);
+  const std::uint64_t merging = bytes_for_merging(options, *model, *optimizer, channel);
   // Of its state a worker makes a copy before a step in which its time may end, and for a store
   // that takes a checkpoint in one piece.
   const std::uint64_t state = optimizer->vector_bytes() + optimizer->state_bytes();
@@ -194,13 +194,14 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
       training + definition + state + data.bytes / data.parts() * kCopiesOfData + merging;
   if ((training > 0 || merging >= kMergingWorthAsking) &&
       needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
-    fail(Code::invalid_argument,
-         "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
-         "function may use {} MB: use a smaller --batch-size or --micro-batch, more --workers or "
-         "--aggregators, or a "
-         "larger --memory-mb{}",
-         plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"),
-         is_deployed ? " of lambdaml deploy" : "");
+    fail(
+        Code::invalid_argument,
+        "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
+        "function may use {} MB: use a smaller --batch-size or --micro-batch, more --workers{}, or "
+        "a larger --memory-mb{}",
+        plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"),
+        optimizer->merges_doubles() ? "" : " or --aggregators",
+        is_deployed ? " of lambdaml deploy" : "");
 }
 
 }  // namespace lambdaml::trigger

@@ -420,7 +420,8 @@ void register_plugin(Registry& registry) {
        .bytes_needed = [](const MergeSizes& sizes) -> std::uint64_t {
          if (sizes.workers <= 1) return 0;
          const std::uint64_t forms = is_changed(sizes.options, "compress") ? 2 : 1;
-         return sizes.values * (sizes.workers * sizeof(float) * forms + 2 * sizeof(double));
+         return sizes.bytes() * sizes.workers * forms +
+                (sizes.values + sizes.totals) * 2 * sizeof(double);
        },
        .options = options(),
        .check = check});

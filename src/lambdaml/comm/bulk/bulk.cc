@@ -159,7 +159,7 @@ std::size_t Bulk::merge_from(const Round& round, std::span<const std::uint32_t> 
   std::size_t added = 0;
   std::string merged = handlers.key(chunks[0]);
   storage::Wait wait = wait_for(keys);
-  wait.load_ahead_at_most(round.cut.window());
+  wait.load_ahead_at_most(round.cut.window(round.v.totals.size()));
   wait.add_hook({[&] { return !store().exists(merged); }, first_check_s(), longest_check_s()});
   auto sum = sum_of(round, chunks[0]);
   try {
@@ -327,11 +327,12 @@ std::uint64_t bytes_needed(const MergeSizes& sizes, std::uint32_t aggregators) {
   if (sizes.workers <= 1) return 0;
   aggregators = std::clamp<std::uint32_t>(aggregators, 1, sizes.workers);
   const Cut cut(sizes.values, aggregators);
-  const std::uint64_t chunk = cut.size_of(0) * sizeof(float) + 64;
+  const std::uint64_t chunk = cut.message_bytes(sizes.totals);
   const std::uint64_t pieces = (cut.chunks() + aggregators - 1) / aggregators;
   const std::uint64_t foreign = (cut.chunks() - pieces) * chunk;
   const std::uint64_t loaded = std::min<std::uint64_t>(
-      {cut.window(), (sizes.workers - 1) * std::min<std::uint64_t>(pieces, kSavesAtOnce + 1)});
+      {cut.window(sizes.totals),
+       (sizes.workers - 1) * std::min<std::uint64_t>(pieces, kSavesAtOnce + 1)});
   const std::uint64_t forms = is_changed(sizes.options, "compress") ? 2 : 1;
   return foreign + loaded * chunk * forms +
          std::min<std::uint64_t>(pieces, kSavesAtOnce + 1) * 2 * chunk;

@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/comm/bulk/chunks.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/storage/testing/faults.h"
@@ -363,6 +364,18 @@ TEST(Memory, ForMergingIsToldBeforeAJobBegins) {
   EXPECT_LT(needed("reduce_scatter", 10, 1'000'000), needed("reduce", 10, 1'000'000));
   EXPECT_EQ(needed("reduce", 10, 1'000'000, "10"), needed("reduce_scatter", 10, 1'000'000));
   EXPECT_GE(needed("async", 10, 1'000'000), 10U * 4'000'000);
+}
+
+TEST(Memory, ForDoublesIsThatOfOneAggregator) {
+  const auto needed = [](const char* pattern, std::uint32_t workers) {
+    return registry().get(pattern).bytes_needed({.workers = workers, .totals = 1'000'000});
+  };
+  for (const char* pattern : {"reduce", "reduce_scatter"}) {
+    EXPECT_GE(needed(pattern, 5), 4U * 8'000'000) << pattern;
+    EXPECT_LE(needed(pattern, 5), 7U * 8'000'064) << pattern;
+    EXPECT_LE(needed(pattern, 1000), (64U << 20U) + 4U * 8'000'064) << pattern;
+  }
+  EXPECT_EQ(Cut(0, 10).window(1'000'000), 8U);
 }
 
 TEST(Memory, OfWorkersWhoseStoreAddsUpDoesNotGrowWithTheirNumber) {

@@ -24,8 +24,8 @@ Cut::Cut(std::size_t n, std::uint32_t aggregators, bool cuts_large_chunks) : n_(
   chunks_ = base * static_cast<std::uint32_t>(pieces);
 }
 
-std::size_t Cut::window() const {
-  return std::max<std::size_t>(2, kWindowBytes / (size_of(0) * sizeof(float) + 64));
+std::size_t Cut::window(std::size_t totals) const {
+  return std::max<std::size_t>(2, kWindowBytes / message_bytes(totals));
 }
 
 ChunkSum::ChunkSum(Vectors own, std::uint32_t worker)

@@ -28,8 +28,12 @@ class Cut {
   Vectors part(const Vectors& v, std::uint32_t c) const {
     return {v.values.subspan(begin_of(c), size_of(c)), c == 0 ? v.totals : std::span<double>()};
   }
-  /// How many messages of the largest chunk fit what an aggregator loads ahead.
-  std::size_t window() const;
+  /// The bytes of a message of the largest chunk, with so many totals.
+  std::size_t message_bytes(std::size_t totals) const {
+    return size_of(0) * sizeof(float) + totals * sizeof(double) + 64;
+  }
+  /// How many of them fit what an aggregator loads ahead.
+  std::size_t window(std::size_t totals) const;
 
  private:
   std::size_t n_;

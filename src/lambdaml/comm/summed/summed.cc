@@ -175,7 +175,7 @@ void register_plugin(Registry& registry) {
        // However many workers there are: the store's answer and the last sum, which is kept for a
        // store that has lost it; or the answer and a Stream.
        .bytes_needed = [](const MergeSizes& sizes, bool bulk_synchronous) -> std::uint64_t {
-         return sizes.values * sizeof(float) * (bulk_synchronous ? 2 : 3);
+         return sizes.bytes() * (bulk_synchronous ? 2 : 3);
        }});
 }
 

@@ -53,6 +53,7 @@ class Lbfgs final : public Optimizer {
   }
 
   std::uint64_t passes_per_epoch() const override { return passes_; }
+  bool merges_doubles() const override { return kIsDouble; }
   void set_penalty_factors(std::vector<float> factors) override {
     minimizer_.objective().set_factors(std::move(factors));
   }
@@ -314,9 +315,10 @@ void register_plugin(Registry& registry) {
              .minimum = 0},
             {.name = kPrecision,
              .default_value = std::string(kFloat),
-             .help = "in which L-BFGS computes and merges: float64 brings parameters of flat "
-                     "objectives to the last digits of float32, for linear models; a pass takes up "
-                     "to twice the time, or four times without AVX2",
+             .help =
+                 "number type in which L-BFGS computes and merges; float64 finds the parameters "
+                 "of flat objectives to the last digits of float32 (linear models only; up to "
+                 "twice the time of a pass)",
              .choices = {kFloat, kDouble}}},
        .metrics = {{.name = "objective", .help = "mean loss and penalties", .label = "objective"},
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},

@@ -1,4 +1,6 @@
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -53,6 +55,32 @@ TEST(History, LeavesOutStepsWithoutPositiveCurvature) {
   history.add(std::vector<float>{1, 0}, std::vector<float>{0, 1});
   history.add(std::vector<float>{0, 0}, std::vector<float>{0, 0});
   EXPECT_TRUE(history.empty());
+}
+
+TEST(History, LeavesOutDoublesOfWhichRoundingLeavesNoCurvature) {
+  using Doubles = std::vector<double>;
+  const std::pair<Doubles, Doubles> pairs[] = {
+      {{1, 1}, {1 + std::ldexp(1, -30), -1}},  // digits that floats do not have
+      {{1e-60, 0}, {1e-60, 0}}};
+  for (const auto& [step, change] : pairs) {
+    History history(1, 2);
+    history.add(Doubles{1, 0}, Doubles{2, 0});
+    history.add(step, change);
+    Doubles v{1, 2};
+    history.multiply(v);
+    EXPECT_EQ(v, (Doubles{0.5, 1})) << change[0];
+  }
+}
+
+TEST(History, MultipliesByStepsWhoseSquaresNoFloatHolds) {
+  for (const double small : {1e-25, 1e-37}) {
+    History history(1, 2);
+    history.add(std::vector<double>{small, 0}, std::vector<double>{2 * small, 0});
+    std::vector<double> v{1, 2};
+    history.multiply(v);
+    EXPECT_NEAR(v[0], 0.5, 1e-6) << small;
+    EXPECT_NEAR(v[1], 1, 1e-6) << small;
+  }
 }
 
 TEST(Lbfgs, FindsTheOptimumOfRidgeForAnyNumberOfWorkers) {
