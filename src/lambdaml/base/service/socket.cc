@@ -265,7 +265,7 @@ void Socket::wake_for(std::size_t coming) {
 /// where it waits for many, poll() does.
 ssize_t Socket::read_some(std::span<iovec> pieces) {
   if (low_water_ == 1) return ::readv(fd_.get(), pieces.data(), static_cast<int>(pieces.size()));
-  // If they come slowly, waking costs nothing.
+  // If they come slowly, waking costs nothing. For this call: the next one sets the mark again.
   if (!wait_until_ready(fd_.get(), POLLIN, Deadline::in(kFirstWait_s))) wake_for(1);
   msghdr message{};
   message.msg_iov = pieces.data();

@@ -42,6 +42,7 @@ class Socket {
   /// Receives what is available, at least one byte, filling the pieces in order; returns 0 if the
   /// server has closed the connection. `coming`: bytes that the server will have sent whether or
   /// not this receives some of them, so that it need not be woken for every few.
+  /// How many bytes wake a poll stays so until the next receive() or wait_until_readable().
   std::size_t receive(std::span<iovec> pieces, std::size_t coming = 1);
   std::size_t receive(char* to, std::size_t bytes);
   /// Waits until there is something to receive, where silence is no fault, so the patience is not
@@ -58,7 +59,8 @@ class Socket {
   [[noreturn]] void fail_lost(const std::string& why);
   [[noreturn]] void fail_closed() { fail_lost("the server closed the connection"); }
 
-  /// For waits for several sockets at once.
+  /// For waits for several sockets at once: call wait_until_readable() first, which resets how many
+  /// bytes wake a poll. After receive() with `coming`, a poll may be silent though bytes are there.
   int descriptor() const { return fd_.get(); }
   bool is_open() const { return static_cast<bool>(fd_); }
   bool is_encrypted() const { return tls_ != nullptr; }
@@ -71,7 +73,8 @@ class Socket {
   /// send() and receive() of the bytes that pass through the kernel.
   void send_bare(std::span<iovec> pieces);
   std::size_t receive_bare(std::span<iovec> pieces);
-  /// From now on reads wait for many bytes of those that are coming, or for one.
+  /// From now on reads, and polls of the descriptor, wait for many bytes of those that are coming,
+  /// or for one.
   void wake_for(std::size_t coming);
   ssize_t read_some(std::span<iovec> pieces);
   /// Waits for the descriptor within the try.

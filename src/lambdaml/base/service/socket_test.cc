@@ -8,7 +8,7 @@
 
 #include <gmock/gmock.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -95,51 +95,78 @@ TEST(Sockets, CarryLinesAndBytesBothWays) {
   reads.join();
 }
 
-/// Sends a value of so many bytes in parts of 16 KB, with a pause after each.
-void send_in_parts(const FileDescriptor& peer, std::size_t bytes, double pause_s) {
-  constexpr std::size_t kPart = 16 << 10;
-  const std::string part(kPart, 'x');
-  for (std::size_t done = 0; done < bytes; done += kPart) {
-    const std::size_t n = std::min(kPart, bytes - done);
-    ASSERT_EQ(::send(peer.get(), part.data(), n, MSG_NOSIGNAL), static_cast<ssize_t>(n));
-    pause_for(pause_s);
+/// Sends so many bytes, and waits until all of them have arrived.
+void send_and_wait(const FileDescriptor& peer, std::size_t bytes, const Socket& socket) {
+  const std::string all(bytes, 'x');
+  ASSERT_EQ(::send(peer.get(), all.data(), bytes, MSG_NOSIGNAL), static_cast<ssize_t>(bytes));
+  int arrived = 0;
+  for (const Deadline deadline = Deadline::in(60); !deadline.passed(); pause_for(0.001)) {
+    ASSERT_EQ(::ioctl(socket.descriptor(), FIONREAD, &arrived), 0);
+    if (arrived == static_cast<int>(bytes)) return;
   }
+  FAIL() << arrived << " of " << bytes << " bytes arrived";
 }
 
-TEST(Sockets, WakeTheReaderForManyBytesOfAValue) {
+/// How many bytes wake a read of the socket.
+int low_water(const Socket& socket) {
+  int bytes = 0;
+  socklen_t size = sizeof bytes;
+  EXPECT_EQ(::getsockopt(socket.descriptor(), SOL_SOCKET, SO_RCVLOWAT, &bytes, &size), 0);
+  return bytes;
+}
+
+TEST(Sockets, AreWokenForAsManyBytesOfAValueAsAreStillToCome) {
   const Listener listener;
   Socket socket("127.0.0.1", listener.port(), patience_of(30));
   const FileDescriptor peer = listener.accept();
   SocketInput input(socket);
+  std::vector<std::byte> value(40'000);
   socket.begin();
-  constexpr std::size_t kParts = 200;
-  std::vector<std::byte> value(kParts << 14);
-  std::thread writes([&] { send_in_parts(peer, value.size(), 0.0005); });
-  rusage before{}, after{};
-  ::getrusage(RUSAGE_THREAD, &before);
+  send_and_wait(peer, value.size(), socket);
+  // A read that waited for more than will come would give up, and be woken by each byte.
   input.read(value);
-  ::getrusage(RUSAGE_THREAD, &after);
-  writes.join();
-  EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, static_cast<long>(kParts / 2));
+  EXPECT_EQ(low_water(socket), 40'000);
+
+  send_and_wait(peer, 50'000, socket);
+  const std::size_t buffered = input.some().size();
+  EXPECT_EQ(low_water(socket), 1) << "it is not known how many come";
+  ASSERT_LT(buffered, 17'000U);
+  value.resize(50'000 - buffered);
+  input.read(value);
+  EXPECT_EQ(low_water(socket), static_cast<int>(value.size()));
+
+  send_and_wait(peer, 20'000, socket);
+  value.resize(20'000);
+  input.read(value);
+  EXPECT_EQ(low_water(socket), 1) << "so few are not worth waiting for";
 }
 
-TEST(Sockets, AreNeverWokenTooLate) {
+TEST(Sockets, ReceiveThePartOfAValueThatHasCome) {
   const Listener listener;
   Socket socket("127.0.0.1", listener.port(), patience_of(30));
   const FileDescriptor peer = listener.accept();
-  SocketInput input(socket);
-  // A read that waits for more than will come returns after 0.1 s.
-  int late = 0, values = 0;
-  for (std::size_t bytes = 1000; bytes < 600'000; bytes += 7919, ++values) {
+  std::string value(1'000'000, '\0');
+  iovec place{value.data(), value.size()};
+  for (int part = 0; part < 3; ++part) {
     socket.begin();
-    std::thread writes([&] { send_in_parts(peer, bytes, 0.0001); });
-    std::vector<std::byte> value(bytes);
-    const Stopwatch clock;
-    input.read(value);
-    writes.join();
-    if (clock.seconds() > 0.09) ++late;
+    send_and_wait(peer, 5000, socket);
+    EXPECT_EQ(socket.receive({&place, 1}, value.size()), 5000U);
   }
-  EXPECT_LT(late, values / 10) << "of " << values;
+}
+
+TEST(Sockets, AreWokenByEachByteWhereAnythingIsWaitedFor) {
+  const Listener listener;
+  Socket socket("127.0.0.1", listener.port(), patience_of(30));
+  const FileDescriptor peer = listener.accept();
+  std::string value(40'000, '\0');
+  iovec place{value.data(), value.size()};
+  socket.begin();
+  send_and_wait(peer, value.size(), socket);
+  EXPECT_EQ(socket.receive({&place, 1}, value.size()), value.size());
+  EXPECT_EQ(low_water(socket), 40'000);
+  send_and_wait(peer, 1, socket);
+  EXPECT_TRUE(socket.wait_until_readable(Deadline::in(60)));
+  EXPECT_EQ(low_water(socket), 1);
 }
 
 TEST(Sockets, SayWhyThereIsNoConnection) {
