@@ -100,6 +100,7 @@ endforeach()
 find_program(GZIP gzip REQUIRED)
 set(changes ${PROJECT_BINARY_DIR}/share/changes)
 string(TIMESTAMP moment "%a, %d %b %Y %H:%M:%S +0000" UTC)
+set(unzipped ${PROJECT_SOURCE_DIR}/CHANGELOG.md)
 set(zipped COMMAND ${GZIP} -9n < ${PROJECT_SOURCE_DIR}/CHANGELOG.md > ${changes}/changelog.gz)
 foreach(component IN ITEMS programs=lambdaml torch=lambdaml-torch development=liblambdaml-dev)
   string(REPLACE "=" ";" component ${component})
@@ -112,12 +113,13 @@ foreach(component IN ITEMS programs=lambdaml torch=lambdaml-torch development=li
 
  -- The LambdaML developers <lambdaml@localhost>  ${moment}
 ")
+  list(APPEND unzipped ${changes}/${package})
   list(APPEND zipped COMMAND ${GZIP} -9n < ${changes}/${package} > ${changes}/${package}.gz)
   install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${doc_dir}/${package} COMPONENT ${name})
   install(FILES ${changes}/changelog.gz DESTINATION ${doc_dir}/${package} COMPONENT ${name})
   install(FILES ${changes}/${package}.gz RENAME changelog.Debian.gz DESTINATION ${doc_dir}/${package} COMPONENT ${name})
 endforeach()
 add_custom_command(OUTPUT ${changes}/stamp ${zipped} COMMAND ${CMAKE_COMMAND} -E touch ${changes}/stamp
-  DEPENDS ${PROJECT_SOURCE_DIR}/CHANGELOG.md COMMENT "Compressing changelogs" VERBATIM)
+  DEPENDS ${unzipped} COMMENT "Compressing changelogs" VERBATIM)
 add_custom_target(lambdaml_changes ${all} DEPENDS ${changes}/stamp)
 add_dependencies(lambdaml_pages lambdaml_changes)

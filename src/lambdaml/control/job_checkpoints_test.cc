@@ -2,11 +2,14 @@
 
 #include <map>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/data_record.h"
+#include "lambdaml/control/job_record.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/testing/faults.h"
@@ -51,6 +54,11 @@ class JobCheckpointsTest : public testing::Test {
     Buffer bytes = std::move(*store_->load(key));
     bytes.data()[bytes.size() - 3] ^= std::byte{1};
     store_->save(key, bytes);
+  }
+  std::vector<std::string> keys_left() {
+    std::vector<std::string> keys;
+    for (const storage::Entry& entry : store_->list("")) keys.push_back(entry.key);
+    return keys;
   }
   std::optional<Progress> newest(bool together = true) {
     JobCheckpoints all(store_, "job", kWorkers);
@@ -143,6 +151,35 @@ TEST_F(JobCheckpointsTest, WorkersThatDoNotWaitEachGoOnFromTheirOwn) {
   for (std::uint32_t worker = 0; worker < kWorkers; ++worker) save(worker, 1 + worker % 4);
   EXPECT_EQ(newest(false), (Progress{1, 10}));
   EXPECT_FALSE(newest(true));
+}
+
+/// What a job without results leaves where its checkpoints are, which may be its channel's place.
+TEST_F(JobCheckpointsTest, AForgottenJobKeepsWhatItHasInItsChannel) {
+  JobRecord record(store_, "job");
+  const auto begin = [&] {
+    for (std::uint32_t worker = 0; worker < 2; ++worker) save(worker, 2);
+    store_->save("job/10_12.suspended.safetensors", {});
+    for (const char* name : {record::kJob, record::kOptions, record::kMetrics, record::kWorkers})
+      record.keep(name, "{}");
+    store_->save(keys::log("job", 11), {});
+    DataRecord(store_, "job").begin({{"a", {1, 2}}});
+    store_->save("job2/job.json", {});
+  };
+  begin();
+  EXPECT_GT(store_->list("job/").size(), 10U);
+  record.forget();
+  EXPECT_THAT(keys_left(), testing::ElementsAre("job2/job.json"));
+
+  begin();
+  const auto channel = storage::with_prefix(store_, "job/");
+  const std::vector<std::string> of_channel{keys::claim(0),   keys::kStop, keys::kJob,
+                                            keys::metrics(1), "data/0_2",  "0/1_2"};
+  for (const std::string& key : of_channel) channel->save(key, {});
+  record.forget();
+  EXPECT_THAT(keys_left(), testing::UnorderedElementsAre(
+                               "job/" + of_channel[0], "job/" + of_channel[1],
+                               "job/" + of_channel[2], "job/" + of_channel[3],
+                               "job/" + of_channel[4], "job/" + of_channel[5], "job2/job.json"));
 }
 
 TEST_F(JobCheckpointsTest, NothingIsCommonWithAWorkerThatHasNone) {

@@ -1,5 +1,10 @@
 #include "lambdaml/control/job_record.h"
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/deadline.h"
@@ -9,6 +14,23 @@
 #include "lambdaml/optim/registry.h"
 
 namespace lambdaml::control {
+namespace {
+
+/// Whether a job's key without JOB-ID/ is of a checkpoint (`W_P.…`) or of a worker's log. Keys of
+/// its channel, which may be the same place, have no such names.
+bool is_of_checkpoints(std::string_view name) {
+  if (name.starts_with("log/")) return true;
+  const auto skip_number = [&] {
+    const std::size_t end = std::min(name.find_first_not_of("0123456789"), name.size());
+    name.remove_prefix(end);
+    return end > 0;
+  };
+  if (!skip_number() || !name.starts_with("_")) return false;
+  name.remove_prefix(1);
+  return skip_number() && name.starts_with(".");
+}
+
+}  // namespace
 
 using nlohmann::json;
 
@@ -64,8 +86,21 @@ void JobRecord::forget() noexcept {
                              record::kMetrics, record::kWorkers})
       store_->remove(key(name));
     DataRecord(store_, job_id_).forget();
-    // What workers began to save; and a store of files removes the folder.
-    if (store_->capabilities().can_list) store_->clear(job_id_ + "/");
+    if (!store_->capabilities().can_list) return;
+    // What workers began to save.
+    const std::string prefix = job_id_ + "/";
+    std::vector<std::string> own;
+    bool is_shared = false;
+    for (storage::Entry& entry : store_->list(prefix))
+      if (is_of_checkpoints(std::string_view(entry.key).substr(prefix.size())))
+        own.push_back(std::move(entry.key));
+      else
+        is_shared = true;
+    // Workers may still look for their claims there. Else a store of files removes the folder too.
+    if (is_shared)
+      store_->remove_all(own);
+    else
+      store_->clear(prefix);
   } catch (const std::exception& failure) {
     log::warning("removing what is left of job {}: {}", job_id_, failure.what());
   } catch (...) {

@@ -40,8 +40,10 @@ class JobRecord {
   void finish(const std::string& summary);
   /// `state` is failed or stopped. Never throws: the job's own error takes precedence.
   void end(const std::string& state, const std::string& error) noexcept;
-  /// Removes all that the job has among the checkpoints: the record, the data record, and parts of
-  /// a checkpoint that is not complete.
+  /// Removes all that the job has among the checkpoints: the record, the data record, logs, and
+  /// parts of a checkpoint that is not complete. Keys of its channel, if that is the same place,
+  /// stay. 7 deletes and, if the store can list, up to 2 LISTs and a delete per key found. Never
+  /// throws.
   void forget() noexcept;
 
  private:

@@ -26,8 +26,9 @@ struct JobProgress {
   std::uint64_t started = 0;               ///< workers that have begun
   std::uint64_t finished = 0;              ///< workers that have reported
   std::optional<std::string> of_worker_0;  ///< unchecked JSON
-  /// The newest sign of life, by the clock of the worker that gave it, in ms since 1970; 0: none,
-  /// or workers of an older version.
+  /// The newest sign of life, in ms since 1970; 0: none, or workers of an older version. Unchecked:
+  /// it is by the clock of the worker that gave it, which may be ahead, so callers limit it to
+  /// their own.
   std::uint64_t seen_ms = 0;
 };
 /// Two GETs per worker, and one more.

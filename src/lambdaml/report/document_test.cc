@@ -10,6 +10,10 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/report/search_now.h"
+#include "lambdaml/tune/records.h"
+#include "lambdaml/tune/search.h"
+#include "lambdaml/tune/segment.h"
 
 namespace lambdaml::report {
 namespace {
@@ -39,6 +43,29 @@ class ReportFiles : public testing::Test {
 
   fs::path folder_;
 };
+
+/// One whose jobs a tuner of another build has begun, in that place.
+TEST(SearchNow, AFoldOfAModelThatThisBuildLacksAddsItsCostsAlone) {
+  tune::Search search;
+  tune::read_search_text(
+      "data: x\nworkers: 1\nepochs: 9\ntune:\n  strategy: random\n  trials: 2\n  folds: 2\n  "
+      "space:\n    lr: {uniform: [0.1, 1]}\n",
+      "job.yaml", search);
+  search.id = "20261129-101500-3f9c01d2a47b";
+  const std::string uri = fmt::format("memory://search-now-{}", ::getpid());
+  tune::Records records(uri);
+  records.begin(search);
+  records.save(0, {.trial = 0, .epochs = 9});
+  const std::string job = "trials/" + search.id + "-0000000";
+  records.store().save(job + "/job.json",
+                       as_bytes(R"({"workers":1,"channel":"memory://x","begun_ms":1000000})"));
+  records.store().save(
+      job + "/summary.json",
+      as_bytes(R"({"model":"of another build","epochs":9,"cost_usd":0.25,"wall_s":4})"));
+  const ordered_json now = search_now(uri);
+  EXPECT_EQ(now["search_cost_usd"], 0.25);
+  EXPECT_EQ(now["trials"][0]["wall_s"], 4);
+}
 
 std::string notes_of(const ordered_json& item) { return item["notes"].dump(); }
 

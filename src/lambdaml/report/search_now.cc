@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <fcntl.h>
@@ -64,17 +65,32 @@ bool is_left(const ordered_json& now) {
 /// What the jobs of a trial in progress have done since its last segment ended.
 class Progress {
  public:
-  Progress(const tune::Search& search, tune::Records& records, std::optional<fs::path> folder)
-      : search_(search), records_(records), folder_(std::move(folder)) {
+  Progress(const tune::Search& search, tune::Records& records, std::optional<fs::path> folder,
+           std::span<const tune::Segment> segments)
+      : search_(search), records_(records), folder_(std::move(folder)), segments_(segments) {
     for (const model::ReportedMetric& metric : model::epoch_metrics())
       names_.push_back(metric.name);
   }
 
   /// Adds those of a segment in progress to its trial. What cannot be read adds nothing.
   void add_to(tune::TrialView& trial, const tune::Segment& segment) {
+    tune::TrialView with = trial;
+    try {
+      add_jobs(segment, with);
+    } catch (const Error&) {
+      return;
+    }
+    trial = std::move(with);
+  }
+
+  /// Epochs whose time and dollars nothing tells any more: of jobs that were killed and go on.
+  std::uint64_t untold_epochs() const { return untold_epochs_; }
+
+ private:
+  void add_jobs(const tune::Segment& segment, tune::TrialView& trial) {
     const std::vector<tune::JobOfSegment> jobs = tune::jobs_of(search_, segment);
     if (jobs.size() == 1) {
-      if (const std::optional<json> status = status_of(jobs[0]))
+      if (const std::optional<json> status = status_of(jobs[0], segment))
         add_job(*status, segment, 1, trial);
       return;
     }
@@ -83,7 +99,7 @@ class Progress {
     std::uint64_t done = 0;
     std::vector<ordered_json> ended;
     for (const tune::JobOfSegment& job : jobs) {
-      const std::optional<json> status = status_of(job);
+      const std::optional<json> status = status_of(job, segment);
       if (!status) break;
       trial.epoch = 0;
       add_job(*status, segment, jobs.size(), trial);
@@ -94,17 +110,13 @@ class Progress {
     if (!ended.empty()) add_folds(ended, trial);
   }
 
-  /// Epochs whose time and dollars nothing tells any more: of jobs that were killed and go on.
-  std::uint64_t untold_epochs() const { return untold_epochs_; }
-
- private:
   /// The trial's metrics are the means of the folds that are done; the one that runs tells its own
   /// until then.
   void add_folds(std::span<const ordered_json> ended, tune::TrialView& trial) const {
     ordered_json summary = *trial.summary;
     const ordered_json mean = tune::mean_of_folds(ended);
     for (const std::string& name : names_)
-      if (mean.contains(name)) summary[name] = mean[name];
+      if (mean["fold_values"].contains(name)) summary[name] = mean[name];
     summary["fold_values"] = mean["fold_values"];
     const double value = tune::number_in(summary, search_.settings.text("metric"));
     if (std::isfinite(value)) trial.value = value;
@@ -112,13 +124,17 @@ class Progress {
   }
 
   /// nullopt if its job has not begun. In the run's folder it is seen whether its command runs.
-  std::optional<json> status_of(const tune::JobOfSegment& job) const {
+  std::optional<json> status_of(const tune::JobOfSegment& job, const tune::Segment& segment) const {
     try {
       const fs::path path = folder_.value_or(fs::path()) / "trials" / job.folder;
       std::error_code error;
-      if (folder_ && fs::exists(path / "run.json", error))
-        return json(view::JobView::open(path.string()).status());
-      return json(view::JobView::open(records_.trials_uri() + "/" + job.id).status());
+      const bool is_here = folder_ && fs::exists(path / "run.json", error);
+      const json status(
+          view::JobView::open(is_here ? path.string() : records_.trials_uri() + "/" + job.id)
+              .status());
+      const json summary = status.value("summary", json::object());
+      if (tune::is_of_earlier_segment(summary, segments_, segment)) return {};
+      return status;
     } catch (const Error&) {
       return {};
     }
@@ -158,6 +174,7 @@ class Progress {
   const tune::Search& search_;
   tune::Records& records_;
   const std::optional<fs::path> folder_;
+  const std::span<const tune::Segment> segments_;
   std::vector<std::string> names_;
   std::uint64_t untold_epochs_ = 0;
 };
@@ -208,7 +225,7 @@ ordered_json search_now(const std::string& place) {
   const auto strategy = tune::make_strategy(*search);
   const std::vector<tune::Segment> segments = records.segments();
   std::vector<tune::TrialView> trials = tune::trials_of(*strategy, segments);
-  Progress progress(*search, records, folder);
+  Progress progress(*search, records, folder, segments);
   for (tune::TrialView& trial : trials) {
     const auto segment = std::ranges::find_if(segments, [&](const tune::Segment& one) {
       return one.trial == trial.trial && !one.has_ended();
@@ -218,7 +235,7 @@ ordered_json search_now(const std::string& place) {
     if (is_left(now)) trial.state = "stopped";
   }
   // A tuner says it now and then, and when a trial has ended.
-  double worked_s = tune::seconds_worked(records);
+  double worked_s = tune::search_seconds(records);
   for (const tune::TrialView& trial : trials) worked_s = std::max(worked_s, trial.wall_s);
   now.update(tune::summary_of(*search, trials, worked_s, ""));
   now.erase("ended_by");

@@ -25,8 +25,9 @@ double sum_of(std::span<const ordered_json> summaries, const char* name) {
 std::map<std::string, double> mean_metrics(std::span<const ordered_json> summaries) {
   std::map<std::string, double> out;
   const ordered_json& first = summaries.front();
-  const model::Plugin& plugin = model::registry().get(text_at(first, "model"));
-  for (const model::ReportedMetric& reported : model::reported_metrics(plugin))
+  const model::Plugin* const plugin = model::registry().find(text_at(first, "model"));
+  if (plugin == nullptr) return out;
+  for (const model::ReportedMetric& reported : model::reported_metrics(*plugin))
     if (first.contains(reported.name))
       out[reported.name] =
           sum_of(summaries, reported.name.c_str()) / static_cast<double>(summaries.size());

@@ -32,5 +32,16 @@ TEST(Folds, MetricsAreMeansAndCostsAreSums) {
   EXPECT_EQ(mean["fold_values"]["valid_loss"], nlohmann::ordered_json({0.5, 0.75}));
 }
 
+TEST(Folds, OfAModelThatThisBuildLacksTheCostsAreKnown) {
+  const nlohmann::ordered_json summary{
+      {"model", "of another build"}, {"epochs", 5}, {"valid_loss", 0.5}, {"cost_usd", 2}};
+  const std::vector<nlohmann::ordered_json> both{summary, summary};
+  EXPECT_TRUE(mean_metrics(both).empty());
+  const nlohmann::ordered_json mean = mean_of_folds(both);
+  EXPECT_EQ(mean["cost_usd"], 4);
+  EXPECT_EQ(mean["epochs"], 5);
+  EXPECT_TRUE(mean["fold_values"].empty());
+}
+
 }  // namespace
 }  // namespace lambdaml::tune

@@ -17,6 +17,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/job_channel.h"
+#include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_claim.h"
 #include "lambdaml/data/places.h"
 #include "lambdaml/faas/registry.h"
@@ -39,7 +40,7 @@ using Summary = std::shared_ptr<const ordered_json>;
 constexpr const char* kClaim = "tuner/claim";
 constexpr const char* kReleased = "tuner/released";
 constexpr const char* kOrder = "tuner/order";
-/// seconds_worked().
+/// search_seconds().
 constexpr const char* kWall = "tuner/wall_s";
 constexpr const char* kStopOrder = "stop";
 constexpr const char* kBestModel = "best.safetensors";
@@ -48,7 +49,7 @@ constexpr double kTick_s = 0.1;
 constexpr double kHandOver_s = 3;
 /// How often a tuner says how long the search has taken, where a request costs nothing, and where
 /// it does.
-constexpr double kWallPause_s = 5, kDearWallPause_s = 60;
+constexpr double kWallPause_s = 5, kExpensiveWallPause_s = 60;
 /// How often a segment may use all of a tuner's time without completing an epoch.
 constexpr std::uint64_t kMostStalls = 3;
 
@@ -110,7 +111,7 @@ class Tuner {
   SearchResult run() {
     try {
       take_over();
-      earlier_s_ = seconds_worked(records_);
+      earlier_s_ = search_seconds(records_);
       count_what_was_killed();
       const SearchResult result = search();
       release(result.end == TunerEnd::paused ? handed_over(claim_.token()) : claim_.token());
@@ -197,8 +198,9 @@ class Tuner {
         const std::string state = text_at(left, "state");
         // Of one that was stopped in order, or failed, the tuner recorded the end.
         if (begun_ms == 0 || state == "stopped" || state == "failed") continue;
-        if (std::exchange(segment.counted[job.id], begun_ms) == begun_ms) continue;
         const json summary = left.value("summary", json::object());
+        if (is_of_earlier_segment(summary, segments_, segment)) continue;
+        if (std::exchange(segment.counted[job.id], begun_ms) == begun_ms) continue;
         const bool is_whole = !summary.empty();
         const double cost =
             is_whole ? number_at(summary, "cost_usd") : number_at(left, "cost_so_far_usd");
@@ -226,12 +228,13 @@ class Tuner {
   }
 
   /// What is known of a job that nobody runs any more, an object; empty if it has not begun. The
-  /// newest epoch is known exactly where its run's folder is.
-  json status_left_by(const JobOfSegment& job) const {
+  /// newest epoch is known exactly where its run's folder is. Waits for a channel whose server is
+  /// gone once, not for each job.
+  json status_left_by(const JobOfSegment& job) {
     for (const std::string& place :
          {(runs_ / job.folder).string(), records_.trials_uri() + "/" + job.id})
       try {
-        json status(view::JobView::open(place).status_of_abandoned());
+        json status(view::JobView::open(place).status_of_abandoned(channels_of_killed_));
         if (status.contains("begun_ms")) return status;
       } catch (const Error&) {
         // It is not there.
@@ -283,8 +286,8 @@ class Tuner {
   void require_own_now_and_then() {
     if (since_check_.seconds() < 0.5) return;
     require_own();
-    const bool is_dear = records_.store().capabilities().polling_is_expensive;
-    if (since_wall_.seconds() >= (is_dear ? kDearWallPause_s : kWallPause_s)) keep_wall();
+    const bool is_expensive = records_.store().capabilities().polling_is_expensive;
+    if (since_wall_.seconds() >= (is_expensive ? kExpensiveWallPause_s : kWallPause_s)) keep_wall();
   }
 
   /// Starts the next segments; returns false if there are no more.
@@ -539,6 +542,7 @@ class Tuner {
   SearchData data_;
   std::vector<Segment> segments_;
   const std::size_t restored_ = segments_.size();  ///< begun by an earlier tuner
+  control::Stores channels_of_killed_;
   std::unique_ptr<faas::Invoker> warm_;
   Bell bell_;
   const Stopwatch clock_;
@@ -587,7 +591,7 @@ void begin(Search& search, Records& records) {
   records.begin(search);
 }
 
-double seconds_worked(Records& records) {
+double search_seconds(Records& records) {
   const std::optional<Buffer> text = records.store().load(kWall);
   return text ? std::max(0.0, to_real(text->text()).value_or(0)) : 0;
 }
@@ -600,6 +604,16 @@ std::vector<JobOfSegment> jobs_of(const Search& search, const Segment& segment) 
   for (std::int64_t fold = 0; fold < folds; ++fold)
     out.push_back({id_of_fold(id, fold), folder_of_fold(folder, fold)});
   return out;
+}
+
+bool is_of_earlier_segment(const json& summary, std::span<const Segment> segments,
+                           const Segment& segment) {
+  // A job that goes on ends with more epochs; one that has nothing left to do costs next to
+  // nothing.
+  return !summary.empty() && std::ranges::any_of(segments, [&](const Segment& earlier) {
+    return earlier.trial == segment.trial && earlier.epochs < segment.epochs &&
+           earlier.has_ended() && count_at(summary, "epochs") <= earlier.epochs;
+  });
 }
 
 void order_to_run(Records& records, const std::string& chain) {

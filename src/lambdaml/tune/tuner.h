@@ -54,14 +54,19 @@ void order_to_run(Records& records, const std::string& chain);
 
 /// How many seconds the search's tuners have worked on it, one that was killed until some seconds
 /// before that; 0 if none has yet. One request.
-double seconds_worked(Records& records);
+double search_seconds(Records& records);
 
-/// The jobs of a segment and the names of their run folders: one, or one for each fold.
+/// The jobs of a segment: one, or one for each fold, in the order in which they run. Segments of
+/// one trial have the same jobs, and folders of their own. No request.
 struct JobOfSegment {
-  std::string id;
-  std::string folder;
+  std::string id;      ///< SEARCH-ID-TRIAL, with three digits more of the fold, if there are folds
+  std::string folder;  ///< of the run, among those of the search's trials: its name alone
 };
 std::vector<JobOfSegment> jobs_of(const Search& search, const Segment& segment);
+/// Whether the summary that is found where a job of the segment keeps its own, {} if there is none,
+/// is that of an earlier segment of the same trial: then this job has not begun. No request.
+bool is_of_earlier_segment(const nlohmann::json& summary, std::span<const Segment> segments,
+                           const Segment& segment);
 
 /// How the tuner ended.
 enum class TunerEnd {

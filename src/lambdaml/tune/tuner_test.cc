@@ -257,6 +257,80 @@ TEST_F(OrdersOfASearch, WhatAKilledTunerSpentIsCountedOnce) {
   }
 }
 
+TEST_F(OrdersOfASearch, WhatAnEarlierSegmentSpentIsNotCountedForTheNextOne) {
+  const Scratch scratch("lambdaml-segments-");
+  const std::filesystem::path data = data_in(scratch.path());
+  // One job, or two folds, of 0.25 dollars and 4 s.
+  for (const std::size_t jobs : {1, 2}) {
+    Search search;
+    read_search_text("data: " + data.string() +
+                         "\nworkers: 1\nepochs: 9\ntune:\n  strategy: asha\n  trials: 3\n  "
+                         "concurrency: 1\n  reduction: 3\n" +
+                         (jobs == 2 ? "  folds: 2\n" : "") +
+                         "  space:\n    lr: {uniform: [0.1, 1]}\n",
+                     "job.yaml", search);
+    search.id = "20261129-101500-3f9c01d2a47b";
+    Records records("file://" + (scratch.path() / ("records" + std::to_string(jobs))).string());
+    begin(search, records);
+    const auto strategy = make_strategy(search);
+    std::vector<Segment> segments;
+    Strategy::Next next = strategy->next(segments);
+    const std::uint64_t first = next.epochs;
+    while (next.what == Strategy::Next::What::start && next.epochs == first) {
+      Segment done{.trial = next.trial, .epochs = first, .state = Segment::State::done};
+      done.epoch = first;
+      done.value = 0.5 + static_cast<double>(next.trial);
+      done.cost_usd = 0.25 * static_cast<double>(jobs);
+      done.wall_s = 4 * static_cast<double>(jobs);
+      segments.push_back(done);
+      next = strategy->next(segments);
+    }
+    ASSERT_EQ(next.what, Strategy::Next::What::start);
+    // The next segment of a trial was recorded, and then the tuner was killed.
+    segments.push_back({.trial = next.trial, .epochs = next.epochs});
+    ASSERT_GT(next.epochs, first);
+    for (std::size_t i = 0; i < segments.size(); ++i) records.save(i, segments[i]);
+    const json record{{"workers", 1},        {"channel", "file://" + scratch.path().string()},
+                      {"memory_mb", 1769},   {"platform", "local"},
+                      {"begun_ms", 1000000}, {"epochs_done", 0}};
+    const json left{{"model", "lr"},
+                    {"ended_by", "paused"},
+                    {"epochs", first},
+                    {"cost_usd", 0.25},
+                    {"wall_s", 4}};
+    const std::vector<JobOfSegment> all = jobs_of(search, segments.back());
+    ASSERT_EQ(all.size(), jobs);
+    for (const JobOfSegment& job : all) {
+      records.store().save("trials/" + job.id + "/job.json", as_bytes(record.dump()));
+      records.store().save("trials/" + job.id + "/summary.json", as_bytes(left.dump()));
+    }
+    Last last;
+    // Its budget is used up.
+    const SearchResult result =
+        run(records, scratch.path() / "trials", search.id, {.budget = 0.2}, last);
+    EXPECT_EQ(result.end, TunerEnd::limit);
+    const json summary(*result.summary);
+    const double each = static_cast<double>(jobs);
+    EXPECT_DOUBLE_EQ(number_at(summary, "search_cost_usd"),
+                     0.25 * each * static_cast<double>(segments.size() - 1));
+    EXPECT_DOUBLE_EQ(number_at(summary["trials"][next.trial], "wall_s"), 4 * each);
+    EXPECT_TRUE(records.segments().back().counted.empty());
+  }
+}
+
+TEST(Segments, ASummaryOfNoMoreEpochsIsOfAnEarlierSegmentOfTheTrial) {
+  const std::vector<Segment> segments{
+      {.trial = 0, .epochs = 3, .state = Segment::State::done, .epoch = 3, .value = 0.5},
+      {.trial = 1, .epochs = 3, .state = Segment::State::done, .epoch = 3, .value = 0.5},
+      {.trial = 0, .epochs = 9},
+      {.trial = 2, .epochs = 9}};
+  const json of_first{{"epochs", 3}}, of_second{{"epochs", 4}, {"ended_by", "converged"}};
+  EXPECT_TRUE(is_of_earlier_segment(of_first, segments, segments[2]));
+  EXPECT_FALSE(is_of_earlier_segment(of_second, segments, segments[2]));
+  EXPECT_FALSE(is_of_earlier_segment(of_first, segments, segments[3])) << "its trial has no other";
+  EXPECT_FALSE(is_of_earlier_segment(json::object(), segments, segments[2]));
+}
+
 /// Whose server ignores the condition of a write.
 class Careless : public storage::Wrapper {
  public:

@@ -22,6 +22,7 @@
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/run_folder.h"
+#include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_status.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/event.h"
@@ -218,7 +219,9 @@ bool JobView::add_progress(storage::Storage& channel, ordered_json& status) cons
   const control::JobProgress progress = control::progress_of_job(channel, workers());
   status["started"] = progress.started;
   status["finished"] = progress.finished;
-  if (progress.seen_ms > 0) status["seen_ms"] = progress.seen_ms;
+  // Clocks of other machines may be ahead.
+  if (progress.seen_ms > 0)
+    status["seen_ms"] = std::min(progress.seen_ms, static_cast<std::uint64_t>(epoch_ms()));
   if (progress.of_worker_0) {
     const json at = object_from(*progress.of_worker_0, run_ + ": its progress");
     for (const char* name : {"epoch", "round", "rounds"})
@@ -335,18 +338,18 @@ void JobView::add_estimates(ordered_json& status, std::int64_t until_ms) const {
 }
 
 /// Adds when the job gave its last sign of life, as far as is known of one that nobody runs: of a
-/// worker in its channel, if that is there, or the end of an epoch.
-void JobView::add_last_sign(ordered_json& status) const {
+/// worker in its channel, if that is there (null: it is not) and was not read yet, or the end of an
+/// epoch.
+void JobView::add_last_sign(storage::Storage* channel, ordered_json& status) const {
   std::uint64_t seen_ms = count_at(status, "seen_ms");
-  if (seen_ms == 0) try {
-      const std::shared_ptr<storage::Storage> place = channel();
-      if (place->capabilities().cross_process)
-        seen_ms = control::progress_of_job(*place, workers()).seen_ms;
+  const bool is_unread = channel != nullptr && !status.contains("started");
+  if (is_unread && channel->capabilities().cross_process) try {
+      // Clocks of other machines may be ahead.
+      seen_ms = std::min(control::progress_of_job(*channel, workers()).seen_ms,
+                         static_cast<std::uint64_t>(epoch_ms()));
     } catch (const Error&) {
       // A server that is not there any more.
     }
-  // Clocks of other machines may be ahead.
-  seen_ms = std::min(seen_ms, static_cast<std::uint64_t>(epoch_ms()));
   if (const std::optional<std::int64_t> epoch = last_epoch_ms())
     seen_ms = std::max(seen_ms, static_cast<std::uint64_t>(std::max<std::int64_t>(*epoch, 0)));
   if (seen_ms == 0) return;
@@ -376,11 +379,11 @@ std::string JobView::advice(const ordered_json& status) const {
          "being its folder";
 }
 
-ordered_json JobView::status() const { return status(false); }
+ordered_json JobView::status() const { return status(nullptr); }
 
-ordered_json JobView::status_of_abandoned() const { return status(true); }
+ordered_json JobView::status_of_abandoned(control::Stores& stores) const { return status(&stores); }
 
-ordered_json JobView::status(bool is_abandoned) const {
+ordered_json JobView::status(control::Stores* of_abandoned) const {
   const json& record = *record_;
   ordered_json status{{"job_id", job_id_}, {"state", "running"}};
   for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
@@ -388,10 +391,16 @@ ordered_json JobView::status(bool is_abandoned) const {
   if (const std::uint64_t begun_ms = count_at(record, "begun_ms")) status["begun_ms"] = begun_ms;
   if (add_end(status)) return status;
 
-  if (is_abandoned) {
+  if (of_abandoned != nullptr) {
     status["state"] = "interrupted";
     add_metrics(status);
-    add_last_sign(status);
+    std::shared_ptr<storage::Storage> left;
+    try {
+      left = of_abandoned->open_channel(text_at(record, "channel"), job_id_);
+    } catch (const Error&) {
+      // It is not there any more.
+    }
+    add_last_sign(left.get(), status);
     return status;
   }
   const std::shared_ptr<storage::Storage> meeting_place = channel();
@@ -413,7 +422,7 @@ ordered_json JobView::status(bool is_abandoned) const {
   if (is_awaited_now)
     add_estimates(status, epoch_ms());
   else
-    add_last_sign(status);
+    add_last_sign(meeting_place.get(), status);
   return status;
 }
 

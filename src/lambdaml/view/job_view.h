@@ -12,6 +12,10 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/storage/storage.h"
 
+namespace lambdaml::control {
+class Stores;
+}
+
 /// A job seen from outside, during and after its run, from any machine with access to its storage:
 /// what its record (control/job_record.h) and, while it runs, its channel contain.
 namespace lambdaml::view {
@@ -34,15 +38,17 @@ class JobView {
   /// metrics (of the last epoch, with its number in metrics_epoch), seen_ms (the last sign of life)
   /// and, where they can be estimated, elapsed_s, left_s (if all epochs are needed),
   /// cost_so_far_usd and cost_usd_at_end: the functions alone, by their time; of an interrupted job
-  /// until its last sign of life. Costs about 5 GETs and 2 per worker. If all workers have reported
-  /// and the job has not ended, it first waits some seconds for that.
+  /// until its last sign of life. Costs about 5 GETs and, unless the job has ended, 2 per worker.
+  /// If all workers have reported and the job has not ended, it first waits some seconds for that.
   ///
   /// Where it cannot be seen whether the job's command runs, because the run's folder is elsewhere,
   /// a job is interrupted if all of its functions must have reached their time limit since its last
   /// sign of life.
   nlohmann::ordered_json status() const;
-  /// The same, at once, for a caller who knows that nobody runs the job.
-  nlohmann::ordered_json status_of_abandoned() const;
+  /// The same, at the same cost, for a caller who knows that nobody runs the job: it does not wait
+  /// for its end. The channel is opened with `stores`: for a server that is gone it waits 5 s
+  /// (PatiencePolicy::first_contact_s), and not again for other jobs with the same `stores`.
+  nlohmann::ordered_json status_of_abandoned(control::Stores& stores) const;
   /// Requests the job to stop; its trigger, or each of its workers, notices within some seconds.
   /// Throws invalid_argument if it has ended.
   void stop() const;
@@ -62,11 +68,12 @@ class JobView {
   bool is_silent(const nlohmann::ordered_json& status) const;
   std::optional<double> longest_function_s() const;
   std::string advice(const nlohmann::ordered_json& status) const;
-  nlohmann::ordered_json status(bool is_abandoned) const;
+  /// `of_abandoned`: null if it may run.
+  nlohmann::ordered_json status(control::Stores* of_abandoned) const;
   bool is_awaited(storage::Storage& channel, nlohmann::ordered_json& status) const;
   void add_metrics(nlohmann::ordered_json& status) const;
   std::optional<std::int64_t> last_epoch_ms() const;
-  void add_last_sign(nlohmann::ordered_json& status) const;
+  void add_last_sign(storage::Storage* channel, nlohmann::ordered_json& status) const;
   void add_estimates(nlohmann::ordered_json& status, std::int64_t until_ms) const;
 
   std::string run_;

@@ -11,7 +11,10 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/job_record.h"
+#include "lambdaml/control/stores.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::view {
 namespace {
@@ -138,9 +141,61 @@ TEST_F(JobViewTest, AJobThatIsSilentForLongerThanItsFunctionsMayRunIsInterrupted
   records_->save("job-1/job.json", as_bytes(json_text(record)));
   EXPECT_EQ(status()["state"], "running");
   // Whoever knows that nobody runs it is not told otherwise.
-  const nlohmann::json left = JobView::open(records_uri_ + "/job-1").status_of_abandoned();
+  control::Stores stores;
+  const nlohmann::json left = JobView::open(records_uri_ + "/job-1").status_of_abandoned(stores);
   EXPECT_EQ(left["state"], "interrupted");
   EXPECT_DOUBLE_EQ(left["elapsed_s"], 35);
+  records_->clear("");
+}
+
+/// Whose server is gone; and with what patience each handle on it was opened.
+std::vector<std::shared_ptr<Patience>> patience_with_gone;
+class Gone : public storage::Wrapper {
+ public:
+  using Wrapper::Wrapper;
+  storage::Capabilities capabilities() const override {
+    storage::Capabilities out = Wrapper::capabilities();
+    out.cross_process = true;
+    return out;
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string>) override {
+    fail(Code::unavailable, "its server is gone");
+  }
+};
+const AddedPlugin<storage::Registry> gone([](storage::Registry& registry) {
+  registry.add({.name = "gone",
+                .help = "a store whose server is gone",
+                .open =
+                    [](Uri uri, const Options&, const std::shared_ptr<Patience>& patience) {
+                      patience_with_gone.push_back(patience);
+                      patience->give_up();
+                      uri.scheme = "memory";
+                      return std::make_shared<Gone>(storage::open(uri.text()));
+                    },
+                .default_uri = [] { return Uri::parse("gone://x"); }});
+});
+
+TEST_F(JobViewTest, ForTheChannelOfAbandonedJobsOneLimitOfTimeHolds) {
+  nlohmann::json record = parse_json(records_->load("job-1/job.json")->text());
+  control::Stores stores;
+  for (const char* job : {"job-1", "job-2"}) {
+    record["channel"] = fmt::format("gone://x/{}", job);
+    records_->save(fmt::format("{}/job.json", job), as_bytes(json_text(record)));
+    const nlohmann::json left =
+        JobView::open(fmt::format("{}/{}", records_uri_, job)).status_of_abandoned(stores);
+    EXPECT_EQ(left["state"], "interrupted");
+    EXPECT_FALSE(left.contains("seen_ms"));
+  }
+  // Of the second job it may not even be opened.
+  ASSERT_FALSE(patience_with_gone.empty());
+  EXPECT_EQ(patience_with_gone.back(), patience_with_gone.front());
+  records_->clear("");
+}
+
+TEST_F(JobViewTest, ASignOfLifeIsNotInTheFuture) {
+  channel_->save(control::keys::kProgress,
+                 as_bytes(fmt::format(R"({{"epoch":3,"at_ms":{}}})", epoch_ms() + 3'600'000)));
+  EXPECT_LE(status()["seen_ms"].get<std::int64_t>(), epoch_ms());
   records_->clear("");
 }
 

@@ -61,13 +61,13 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// A text of the user's, which may be written from right to left.
 // A moment in milliseconds since 1970, to the minute, in the reader's zone.
 function minuteOf(ms) {
   const at = new Date(ms), two = (n) => String(n).padStart(2, "0");
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
+// A text of the user's, which may be written from right to left.
 function own(text) { return make("bdi", {}, String(text)); }
 
 // A group of buttons of which one is pressed.
