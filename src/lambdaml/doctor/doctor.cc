@@ -140,8 +140,9 @@ Examination examine(const Options& job, const std::function<void(const Check&)>&
   const std::string creates = mode != nullptr && mode->creates ? "sync_mode " + mode->name : "";
   for (const auto& [name, needs] : {std::pair("channel", creates), std::pair("checkpoint", ""s)})
     if (job.is_set(name) && !job.text(name).empty())
-      all.add(name, true,
-              [uri = job.text(name), needs](Check& check) { check_store(check, uri, needs); });
+      all.add(name, true, [uri = job.text(name), needs = needs](Check& check) {
+        check_store(check, uri, needs);
+      });
   for (const auto& [option, name] :
        {std::pair("data", "data"), std::pair("test_data", "test data")})
     if (job.is_set(option) && !job.text(option).empty())

@@ -10,6 +10,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/host.h"
+#include "lambdaml/faas/runtime.h"
 
 namespace lambdaml::job {
 namespace {

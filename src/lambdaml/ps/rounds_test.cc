@@ -115,7 +115,7 @@ TEST(Rounds, ThatAreBeingSummedHaveNobodyMissingAndAreWaitedFor) {
     });
     part.again = true;
     Exchange got;
-    do got = exchange(zero, part, {});
+    do got = exchange(zero, part, values);
     while (!got.sum.missing.empty());
     other.join();
     ASSERT_EQ(got.values.size(), kN);

@@ -195,7 +195,8 @@ TEST_F(JobViewTest, ForTheChannelOfAbandonedJobsOneLimitOfTimeHolds) {
 TEST_F(JobViewTest, ASignOfLifeIsNotInTheFuture) {
   channel_->save(control::keys::kProgress,
                  as_bytes(fmt::format(R"({{"epoch":3,"at_ms":{}}})", epoch_ms() + 3'600'000)));
-  EXPECT_LE(status()["seen_ms"].get<std::int64_t>(), epoch_ms());
+  const auto seen_ms = status()["seen_ms"].get<std::int64_t>();
+  EXPECT_LE(seen_ms, epoch_ms());
   records_->clear("");
 }
 
