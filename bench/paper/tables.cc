@@ -22,7 +22,7 @@ constexpr double kMemoryMb = 3008;
 constexpr double kHour_s = 3600;
 
 // LR on HIGGS: 11 million rows of 28 features, 8 GB as text.
-constexpr double kRows = 11e6, kTextBytes = 8e9, kPreparedBytes = 11e6 * 29 * 4, kModelBytes = 224;
+constexpr double kRows = 11e6, kTextBytes = 8e9, kPreparedBytes = kRows * 29 * 4, kModelBytes = 224;
 constexpr double kComputed_s = 80;  ///< of 10 epochs by each of 10 workers
 constexpr double kEpochs = 10;
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "chaos/case.h"
+#include "lambdaml/base/error.h"
 
 namespace lambdaml::chaos {
 namespace {
