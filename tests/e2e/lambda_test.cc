@@ -15,6 +15,8 @@ namespace lambdaml::e2e {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
 
 /// Jobs in functions that nobody but they themselves can end.
 class StoppedLambda : public Lambda {

@@ -1,6 +1,7 @@
 // Jobs seen from outside: status, logs, stop, ls.
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "e2e/command.h"
@@ -8,6 +9,8 @@
 
 namespace lambdaml::e2e {
 namespace {
+
+namespace fs = std::filesystem;
 
 class Watching : public CliTest {
  protected:

@@ -1,7 +1,6 @@
 // A Redis cluster whose servers fail and whose slots move, and Redis and Memcached over TLS.
 #include "integration/redis_cluster.h"
 
-#include <atomic>
 #include <filesystem>
 #include <set>
 #include <thread>
@@ -86,12 +85,10 @@ TEST_F(On_cluster, AnyServerCanBeNamed) {
 TEST_F(On_cluster, AWaitHearsOfSavesOnAllServers) {
   const auto store = open_plain(Uri::parse(uri()));
   const std::vector<std::string> keys = some_keys();
-  std::atomic<bool> waits = false;
   std::thread waiter([&] {
     const auto watch = open_plain(Uri::parse(uri()))->load_all(keys, Deadline::in(60));
     for (std::size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(watch[i].text(), keys[i]);
   });
-  const Stopwatch clock;
   for (const std::string& key : keys) store->save(key, as_bytes(key));
   waiter.join();
   store->clear("");
