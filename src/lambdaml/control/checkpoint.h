@@ -160,7 +160,7 @@ class Checkpoints {
   std::string job_id_;
   /// JSON, which names an order. A text, for it lists the rows of all workers.
   std::string fingerprint_;
-  std::shared_ptr<const nlohmann::json> defaults_;     ///< null: none are known
+  std::shared_ptr<const nlohmann::json> defaults_;  ///< null: none are known
   std::uint32_t worker_;
   std::uint32_t workers_;
   std::string split_;

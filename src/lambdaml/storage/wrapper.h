@@ -14,8 +14,8 @@ namespace lambdaml::storage {
 /// A store that forwards everything to another; decorators override what they change. One that
 /// changes values, errors or counts must also override watch() and wrap the inner store's watch:
 /// waits (storage::Wait, load_all()) get their values from the watch, not from load(). Has an
-/// aggregator if the inner store has one. save_and_remove() calls save_all() and remove_all() of the
-/// decorator until it overrides that too. Thread-safe as every Storage.
+/// aggregator if the inner store has one. save_and_remove() calls save_all() and remove_all() of
+/// the decorator until it overrides that too. Thread-safe as every Storage.
 class Wrapper : public Storage, public Aggregator {
  public:
   explicit Wrapper(std::shared_ptr<Storage> inner) : inner_(std::move(inner)) {}

@@ -107,7 +107,7 @@ class Bulk final : public BulkSynchronous {
 
   const std::uint32_t aggregators_;
   std::vector<std::uint32_t> others_;  ///< all but this worker, once it has merged
-  Background saving_sums_;  ///< of the last round of steps; its end waits for it
+  Background saving_sums_;             ///< of the last round of steps; its end waits for it
 };
 
 }  // namespace lambdaml::comm::bulk

@@ -84,10 +84,12 @@ class UnremovableInOne final : public storage::Wrapper {
   static inline std::atomic<int> tried{0};
 };
 
-TEST(Garbage, ThatCannotBeCollectedWithTheNextMessageEndsNoWorker) {
-  Job job{.pattern = "reduce_scatter", .workers = 3, .n = 10, .uri = memory_place()};
+/// Three workers end 20 rounds over stores of that kind.
+template <class Store>
+void expect_three_workers_to_end(const char* pattern) {
+  Job job{.pattern = pattern, .workers = 3, .n = 10, .uri = memory_place()};
   job.decorate = [](std::shared_ptr<storage::Storage> store, std::uint32_t) {
-    return std::make_shared<UnremovableInOne>(std::move(store));
+    return std::make_shared<Store>(std::move(store));
   };
   EXPECT_THAT(on_threads(job.workers,
                          [&](std::uint32_t w) {
@@ -95,20 +97,15 @@ TEST(Garbage, ThatCannotBeCollectedWithTheNextMessageEndsNoWorker) {
                            job.merge_rounds(*communicator, 0, 20);
                          }),
               Each(""));
+}
+
+TEST(Garbage, ThatCannotBeCollectedWithTheNextMessageEndsNoWorker) {
+  expect_three_workers_to_end<UnremovableInOne>("reduce_scatter");
   EXPECT_EQ(UnremovableInOne::tried.load(), 3) << "each worker asks once";
 }
 
 TEST(Garbage, ThatCannotBeCollectedEndsNoWorker) {
-  Job job{.pattern = "reduce", .workers = 3, .n = 10, .uri = memory_place()};
-  job.decorate = [](std::shared_ptr<storage::Storage> store, std::uint32_t) {
-    return std::make_shared<Unremovable>(std::move(store));
-  };
-  EXPECT_THAT(on_threads(job.workers,
-                         [&](std::uint32_t w) {
-                           const auto communicator = job.communicator(w);
-                           job.merge_rounds(*communicator, 0, 20);
-                         }),
-              Each(""));
+  expect_three_workers_to_end<Unremovable>("reduce");
   EXPECT_THAT(Unremovable::tried.load(), testing::AllOf(testing::Ge(1), testing::Le(3)))
       << "each worker asks once";
 }

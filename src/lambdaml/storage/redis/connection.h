@@ -109,8 +109,8 @@ class Connection {
   /// The next message of a subscribed connection; nullopt if none arrives before the deadline. A
   /// silent server is not noticed here: check it by other means.
   std::optional<Reply> told(Deadline deadline);
-  /// The next message that has already been received; nullopt if there is none. Over TLS it may make
-  /// a system call.
+  /// The next message that has already been received; nullopt if there is none. Over TLS it may
+  /// make a system call.
   std::optional<Reply> told_already();
   /// Readable when told() may have something new.
   int descriptor() const { return socket_.descriptor(); }
