@@ -15,6 +15,7 @@
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/plan/store_entry.h"
 #include "lambdaml/plan/trial_jobs.h"
+#include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/worker/measure_store.h"
 
@@ -36,20 +37,37 @@ struct Measured {
   storage::Capabilities capabilities;
   worker::StoreMeasure measure;
   double shared_per_s = 0;  ///< bytes a second; 0: not measured
+  /// Keys that one request of a batch saves or removes.
+  std::uint64_t put_keys = 1, remove_keys = 1;
 
   YAML::Node entry(const std::string& scheme, const Trials& trials) const {
     YAML::Node out;
     out["scheme"] = scheme;
     set_measured(out, measure, kMemory_mb, trials.request_s);
-    if (shared_per_s > 0) out["server"]["mb_per_s"] = fmt::format("{:.6g}", shared_per_s / 1e6);
+    out["put_keys"] = put_keys;
+    out["remove_keys"] = remove_keys;
+    if (shared_per_s > 0) out["server"]["mb_per_s"] = number(shared_per_s / 1e6);
     if (trials.request_processor_s > 0 || trials.byte_work > 0) {
-      out["host"]["request_ms"] = fmt::format("{:.6g}", 1e3 * trials.request_processor_s);
-      out["host"]["put_mb_ms"] = fmt::format("{:.6g}", 1e9 * trials.byte_work / measure.put_per_s);
-      out["host"]["get_mb_ms"] = fmt::format("{:.6g}", 1e9 * trials.byte_work / measure.get_per_s);
+      out["host"]["request_ms"] = number(1e3 * trials.request_processor_s);
+      out["host"]["put_mb_ms"] = number(1e9 * trials.byte_work / measure.put_per_s);
+      out["host"]["get_mb_ms"] = number(1e9 * trials.byte_work / measure.get_per_s);
     }
     set_capabilities(out, capabilities);
     return out;
   }
+
+  /// Of a folder of this machine, whose requests are work of the thread that makes them.
+  YAML::Node folder_entry() const {
+    YAML::Node out = entry("file", {});
+    out["host"]["request_ms"] = number(1e3 * measure.get_processor_s);
+    out["host"]["put_ms"] = number(1e3 * measure.put_processor_s);
+    out["host"]["put_mb_ms"] = number(1e9 / measure.put_per_s);
+    out["host"]["get_mb_ms"] = number(1e9 / measure.get_per_s);
+    return out;
+  }
+
+ private:
+  static std::string number(double value) { return fmt::format("{:.6g}", value); }
 };
 
 class Measurement {
@@ -60,12 +78,14 @@ class Measurement {
   Calibration run() {
     Calibration out;
     const Uri place = uri_ / ("calibrate-" + unique_id());
-    store_ = measured(place, seconds_);
+    store_ = measured(place, {.seconds = seconds_, .between = throw_if_interrupted});
     out.ended_by = store_.measure.ended_by;
     if (!out.ended_by && seconds_ >= kTrials_s) try {
+        count_keys(place);
         measure_sharing(place);
         measure_folder();
-        run_trials(uri_, store_.measure.put_per_s, starts_, trials_, [this] { return yaml({}); });
+        measure_threads();
+        run_trials(uri_, limits(), starts_, trials_, [this] { return yaml({}); });
       } catch (const Error& error) {
         out.ended_by = error.what();
       }
@@ -75,21 +95,77 @@ class Measurement {
   }
 
  private:
-  Measured measured(const Uri& place, double seconds) {
+  Measured measured(const Uri& place, const worker::MeasureLimits& limits) {
     const std::shared_ptr<storage::Storage> store = storage::open(place);
     Measured out;
     out.capabilities = store->capabilities();
-    out.measure =
-        worker::measure_store(*store, {.seconds = seconds, .between = throw_if_interrupted});
+    out.measure = worker::measure_store(*store, limits);
     requests_ += out.measure.requests;
     return out;
   }
 
-  /// Of runs in the current folder, where jobs on this machine save their checkpoints.
+  /// How many requests the store counts for a batch.
+  void count_keys(const Uri& place) {
+    static constexpr std::size_t kKeys = 100;  // no store has fewer requests for more of them
+    const auto meter = std::make_shared<storage::Meter>();
+    const std::shared_ptr<storage::Storage> store = storage::open(place, meter);
+    std::vector<std::string> keys;
+    std::vector<storage::Item> items;
+    for (std::size_t i = 0; i < kKeys; ++i) keys.push_back(fmt::format("keys/{}", i));
+    for (const std::string& key : keys) items.push_back({key, {}});
+    store->save_all(items);
+    store->remove_all(keys);
+    const storage::Usage usage = meter->usage();
+    const auto keys_of_one = [](std::uint64_t requests) {
+      return std::clamp<std::uint64_t>(kKeys / std::max<std::uint64_t>(1, requests), 1, kKeys);
+    };
+    store_.put_keys = keys_of_one(usage.put.requests);
+    store_.remove_keys = keys_of_one(usage.remove.requests);
+    requests_ += usage.requests();
+  }
+
+  /// Of runs in the current folder, where jobs on this machine save their checkpoints: values of
+  /// some KB, with computing in between, after which a file system takes twice as long for one.
   void measure_folder() {
+    constexpr std::size_t kCheckpoint = 16'000, kCache = 1 << 20;
+    constexpr double kStep_s = 1e-3;
+    std::vector<std::size_t> numbers(kCache / sizeof(std::size_t));
+    const auto compute = [&] {
+      throw_if_interrupted();
+      for (const Stopwatch clock; clock.seconds() < kStep_s;)
+        for (volatile std::size_t& number : numbers) number = number + 1;
+    };
     const Scratch place("lambdaml-calibrate-", std::filesystem::current_path());
-    folder_ = measured(Uri::parse(place.path().string()), kFolder_s);
+    folder_ = measured(Uri::parse(place.path().string()),
+                       {.seconds = kFolder_s, .small_bytes = kCheckpoint, .between = compute});
     if (folder_->measure.ended_by) throw Error(Code::unavailable, *folder_->measure.ended_by);
+  }
+
+  /// What work on several threads takes longer than its longest part.
+  void measure_threads() {
+    constexpr int kTimes = 51;
+    constexpr double kPart_s = 100e-6;
+    const auto work = [](std::size_t) {
+      const Stopwatch clock;
+      while (clock.seconds() < kPart_s) {
+      }
+    };
+    std::vector<double> seconds;
+    for (int i = 0; i < kTimes; ++i) {
+      work(0);  // threads fall asleep meanwhile, as they do between the steps of a job
+      const Stopwatch clock;
+      parallel_for(processors(), processors(), work);
+      seconds.push_back(clock.seconds() - kPart_s);
+    }
+    threads_s_ = std::max(0.0, worker::quantile(seconds, 0.5));
+  }
+
+  /// Bytes that all together move take no more than all processors.
+  TrialLimits limits() const {
+    const worker::StoreMeasure& alone = store_.measure;
+    const double byte_s = (1 / alone.put_per_s + 1 / alone.get_per_s) / 2;
+    const auto all = static_cast<double>(processors());
+    return {.put_per_s = alone.put_per_s, .byte_work = all / (byte_s * store_.shared_per_s)};
   }
 
   /// What all together move of large values, where several do so at once.
@@ -130,7 +206,7 @@ class Measurement {
     root["date"] = today();
     root["stores"][uri_.scheme] = store_.entry(uri_.scheme, trials_);
     if (folder_) {
-      root["stores"][kFolder] = folder_->entry("file", {});
+      root["stores"][kFolder] = folder_->folder_entry();
       root["checkpoints"] = kFolder;
     }
     YAML::Node functions = root["functions"];
@@ -139,6 +215,7 @@ class Measurement {
     functions["mb_per_processor"] = 1024;
     // Functions are processes here, and share its processors.
     functions["host_processors"] = processors();
+    functions["threads_ms"] = fmt::format("{:.6g}", 1e3 * threads_s_);
     functions["invoke"] = constant_entry(1);
     functions["cold_start"] = starts_.empty() ? constant_entry(kStart_ms) : latency_entry(starts_);
     functions["longest_s"] = 1000000;
@@ -151,6 +228,7 @@ class Measurement {
   }
 
   std::vector<double> starts_;
+  double threads_s_ = 0;
   Trials trials_;
   const Uri uri_;
   const double seconds_;

@@ -176,10 +176,16 @@ class Rounds {
     batch.verb = verb;
     batch.size = n;
     batch.done = batch.found = 0;
-    batch.free_s.assign(std::clamp<std::size_t>(n, 1, store_.parallel), now_s_);
-    (verb == Verb::put      ? requests_.puts
-     : verb == Verb::remove ? requests_.removes
-                            : requests_.gets) += static_cast<double>(n);
+    batch.free_s.assign(sim::lanes_of(store_, verb, n), now_s_);
+    const auto requests = [&](std::size_t keys) {
+      return static_cast<double>((n + keys - 1) / keys);
+    };
+    if (verb == Verb::put)
+      requests_.puts += requests(store_.put_keys);
+    else if (verb == Verb::remove)
+      requests_.removes += requests(store_.remove_keys);
+    else
+      requests_.gets += requests(1);
     send(i);
   }
 
@@ -193,10 +199,11 @@ class Rounds {
                                   : batch.verb == Verb::remove ? store_.remove
                                                                : store_.get;
     const double begin_s = limits_.admitted_s(batch.verb, *lane);
-    batch.latency_s = limits_.besides_work_s(latency.sample(rng_), shared_);
+    batch.latency_s = limits_.besides_work_s(batch.verb, latency.sample(rng_), shared_);
     const double bytes = batch.verb == Verb::put ? chunk_bytes_ : 0;
-    const double effect_s =
-        limits_.moved_s(true, begin_s, bytes, worker.network.get(), shared_) + batch.latency_s / 2;
+    const double sent_s = limits_.sent_s(batch.verb, batch.free_s.size(), begin_s, bytes,
+                                         worker.network.get(), shared_);
+    const double effect_s = sent_s + batch.latency_s / 2;
     due_.postpone(i, std::max(now_s_, effect_s));
   }
 
@@ -218,8 +225,7 @@ class Rounds {
       }
     }
     batch.free_s[batch.lane] =
-        limits_.moved_s(false, now_s_, received, worker.network.get(), shared_) +
-        batch.latency_s / 2;
+        limits_.received_s(now_s_, received, worker.network.get(), shared_) + batch.latency_s / 2;
     if (++batch.done < batch.size) return send(i);
     due_.postpone(i, std::ranges::max(batch.free_s));
   }
@@ -422,14 +428,14 @@ class SummedRounds {
       double all_s = 0;
       for (const std::size_t i : order) {
         const double begin_s = limits_.admitted_s(Verb::put, free_s_[i]);
-        latencies_s[i] = limits_.besides_work_s(store_.put.sample(rng_), shared_);
-        const double arrived_s = limits_.moved_s(true, begin_s, bytes_, &networks_[i], shared_);
+        latencies_s[i] = limits_.besides_work_s(Verb::put, store_.put.sample(rng_), shared_);
+        const double arrived_s =
+            limits_.sent_s(Verb::put, 1, begin_s, bytes_, &networks_[i], shared_);
         all_s = std::max(all_s, arrived_s + latencies_s[i] / 2);
       }
       double end_s = 0;
       for (const std::size_t i : order) {
-        free_s_[i] =
-            limits_.moved_s(false, all_s, bytes_, &networks_[i], shared_) + latencies_s[i] / 2;
+        free_s_[i] = limits_.received_s(all_s, bytes_, &networks_[i], shared_) + latencies_s[i] / 2;
         end_s = std::max(end_s, free_s_[i]);
       }
       out.push_back(end_s);

@@ -98,6 +98,20 @@ TEST_F(SimulatedJob, SlowStoresAndSlowRowsTakeLonger) {
   EXPECT_LT(slow, 0.1 * 36 * 2);
 }
 
+TEST_F(SimulatedJob, AWorkerOfAHostUsesItsProcessorsAndWakesThem) {
+  SimulatedWorld place = world("redis-r7g.large");
+  place.profile.functions.host_processors = 4;
+  const auto seconds_with = [&](double threads_s, const char* workers) {
+    SimulatedWorld host = place;
+    host.seconds_per_row = 0.1;
+    host.profile.functions.threads_s = threads_s;
+    return simulate(in_world(job({{"workers", workers}}), host), host, 1).seconds;
+  };
+  const double alone_s = seconds_with(0, "1");
+  EXPECT_GT(seconds_with(0.05, "1"), alone_s + 3 * 0.05) << "of three steps, and of evaluations";
+  EXPECT_EQ(seconds_with(0.05, "4"), seconds_with(0, "4")) << "each has one processor";
+}
+
 TEST_F(SimulatedJob, RequestsAreBilledAsTheirStoreDoes) {
   const SimulatedRun run = simulate(in_world(job(), world("s3-standard")), world("s3-standard"), 1);
   EXPECT_NEAR(

@@ -54,6 +54,8 @@ void set_measured(YAML::Node store, const worker::StoreMeasure& measured, double
   if (measured.put_per_s > 0) store["put_mb_per_s"] = rate_entry(memory_mb, measured.put_per_s);
   if (measured.get_per_s > 0) store["get_mb_per_s"] = rate_entry(memory_mb, measured.get_per_s);
   store["parallel"] = number(measured.parallel);
+  store["put_parallel"] = number(measured.put_parallel);
+  store["remove_parallel"] = number(measured.remove_parallel);
   store["pushes"] = measured.pushes;
   if (measured.adds) store["adds"] = true;
 }

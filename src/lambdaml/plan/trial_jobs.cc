@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -24,8 +25,8 @@
 namespace lambdaml::plan {
 namespace {
 
-/// The least x ≥ 0 for which `of`, which rises with x, is `wanted`; `step` is its order.
-double solved(const std::function<double(double)>& of, double wanted, double step) {
+/// The least x in [0, most] for which `of`, which rises with x, is `wanted`; `step` is its order.
+double solved(const std::function<double(double)>& of, double wanted, double step, double most) {
   double below = 0, above = step;
   const double least = of(0);
   if (least >= wanted) return 0;
@@ -36,15 +37,16 @@ double solved(const std::function<double(double)>& of, double wanted, double ste
     const double middle = (below + above) / 2;
     (of(middle) < wanted ? below : above) = middle;
   }
-  return (below + above) / 2;
+  return std::min((below + above) / 2, most);
 }
 
 class TrialJobs {
  public:
-  TrialJobs(Uri channel, double put_per_s) : channel_(std::move(channel)) {
+  TrialJobs(Uri channel, const TrialLimits& limits)
+      : channel_(std::move(channel)), limits_(limits) {
     // Of slow stores, what a round takes is seen with smaller vectors, too.
     constexpr double kLargest = 12e6, kLeast = 1e6, kSave_s = 0.03;
-    const double large = std::clamp(kSave_s * put_per_s, kLeast, kLargest);
+    const double large = std::clamp(kSave_s * limits_.put_per_s, kLeast, kLargest);
     small_.rows = std::make_shared<data::Dataset>(
         data::synthesize({.kind = "higgs", .rows = kRows, .features = 8, .seed = 1}));
     small_.model = "lr";
@@ -75,7 +77,7 @@ class TrialJobs {
     find(out.request_s, small_, kRequest_s);
     find(out.request_processor_s, crowd_, kRequest_s);
     find(out.request_s, small_, kRequest_s);
-    find(out.byte_work, large_, kWork);
+    find(out.byte_work, large_, kWork, limits_.byte_work);
     out.command_s = std::max(0.0, small_.few_s - simulated_s(small_, small_.few));
   }
 
@@ -165,16 +167,18 @@ class TrialJobs {
   }
 
   /// Sets a number of the profile so that more epochs take as much longer as they did.
-  void find(double& number, const Kind& kind, double step) const {
+  void find(double& number, const Kind& kind, double step,
+            double most = std::numeric_limits<double>::infinity()) const {
     if (kind.many_s <= 0) return;
     const auto more_s = [&](double value) {
       number = value;
       return simulated_s(kind, kind.many) - simulated_s(kind, kind.few);
     };
-    number = solved(more_s, kind.many_s - kind.few_s, step);
+    number = solved(more_s, kind.many_s - kind.few_s, step, most);
   }
 
   const Uri channel_;
+  const TrialLimits limits_;
   Kind small_, large_, crowd_;
   double large_per_row_s_ = 0;
   std::function<sim::Profile()> measured_;
@@ -194,9 +198,9 @@ void read_starts(const std::string& run, std::vector<double>& out) {
   }
 }
 
-void run_trials(const Uri& channel, double put_per_s, std::vector<double>& starts, Trials& out,
-                const std::function<std::string()>& measured) {
-  TrialJobs(channel, put_per_s).run(starts, out, measured);
+void run_trials(const Uri& channel, const TrialLimits& limits, std::vector<double>& starts,
+                Trials& out, const std::function<std::string()>& measured) {
+  TrialJobs(channel, limits).run(starts, out, measured);
 }
 
 }  // namespace lambdaml::plan

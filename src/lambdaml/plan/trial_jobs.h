@@ -19,14 +19,20 @@ struct Trials {
   double byte_work = 0;
 };
 
+/// What is known before: bytes a second that the store takes from one client, and the most that
+/// Trials::byte_work can be.
+struct TrialLimits {
+  double put_per_s = 0;
+  double byte_work = 0;
+};
+
 /// Runs some twenty small jobs over `channel`, real ones and simulated by the profile that
 /// `measured` returns, which it is asked for again as `out` becomes known (ADR 82). What the real
 /// ones take longer is, of jobs with more rounds, that of their requests; with more workers than
 /// processors, their work; with larger vectors, that of bytes; and what is left is the command's.
-/// `put_per_s` are the bytes a second that the store takes. Adds how long workers took to start to
-/// `starts`. Throws what jobs throw.
-void run_trials(const Uri& channel, double put_per_s, std::vector<double>& starts, Trials& out,
-                const std::function<std::string()>& measured);
+/// Adds how long workers took to start to `starts`. Throws what jobs throw.
+void run_trials(const Uri& channel, const TrialLimits& limits, std::vector<double>& starts,
+                Trials& out, const std::function<std::string()>& measured);
 
 /// Adds the start-up times of the workers of a finished job, seconds, by the folder of its run.
 /// Throws not_found.

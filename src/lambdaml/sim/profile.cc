@@ -268,6 +268,10 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
                       "server",
                       "in_vpc",
                       "parallel",
+                      "put_parallel",
+                      "remove_parallel",
+                      "put_keys",
+                      "remove_keys",
                       "host",
                       "pushes",
                       "adds",
@@ -292,11 +296,20 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   out.get_bytes_per_s = entry.table("get_mb_per_s", kMegabyte);
   if (entry.has("server")) out.server = bandwidth_of(entry.at("server"));
   out.in_vpc = entry.flag("in_vpc", false);
-  out.parallel = static_cast<std::uint32_t>(std::clamp(entry.number("parallel", 1), 1.0, 1e4));
+  const auto whole = [&](const char* key, std::uint32_t otherwise) {
+    return static_cast<std::uint32_t>(std::clamp(entry.number(key, otherwise), 1.0, 1e4));
+  };
+  out.parallel = whole("parallel", 1);
+  out.put_parallel = whole("put_parallel", out.parallel);
+  out.remove_parallel = whole("remove_parallel", out.parallel);
+  out.put_keys = whole("put_keys", 1);
+  out.remove_keys = whole("remove_keys", 1);
   if (entry.has("host")) {
     const Entry host = entry.at("host");
-    host.require_only({"request_ms", "put_mb_ms", "get_mb_ms", "source", "date"});
-    out.request_processor_s = kMillisecond * host.number("request_ms", 0);
+    host.require_only({"request_ms", "put_ms", "put_mb_ms", "get_mb_ms", "source", "date"});
+    const double request_ms = host.number("request_ms", 0);
+    out.request_processor_s = kMillisecond * request_ms;
+    out.put_processor_s = kMillisecond * host.number("put_ms", request_ms);
     out.put_byte_processor_s = kMillisecond * host.number("put_mb_ms", 0) / kMegabyte;
     out.get_byte_processor_s = kMillisecond * host.number("get_mb_ms", 0) / kMegabyte;
   }
@@ -313,13 +326,17 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
 }
 
 FunctionProfile functions_of(const Entry& entry) {
-  entry.require_only({"least_mb",         "most_mb",        "mb_per_processor",
-                      "host_processors",  "network",        "vpc_network",
-                      "invoke",           "cold_start",     "starts_s",
-                      "starts_per_s",     "longest_s",      "command_s",
-                      "step_s",           "gb_second",      "gb_second_tiers",
-                      "month_gb_seconds", "init_is_billed", "request",
-                      "architecture",     "source",         "date"});
+  entry.require_only({"least_mb",         "most_mb",
+                      "mb_per_processor", "host_processors",
+                      "threads_ms",       "network",
+                      "vpc_network",      "invoke",
+                      "cold_start",       "starts_s",
+                      "starts_per_s",     "longest_s",
+                      "command_s",        "step_s",
+                      "gb_second",        "gb_second_tiers",
+                      "month_gb_seconds", "init_is_billed",
+                      "request",          "architecture",
+                      "source",           "date"});
   FunctionProfile out;
   out.least_mb = entry.number("least_mb");
   out.most_mb = entry.number("most_mb");
@@ -328,6 +345,7 @@ FunctionProfile functions_of(const Entry& entry) {
     fail(Code::invalid_argument, "{}: no memory is between {} and {} MB", entry.what(),
          out.least_mb, out.most_mb);
   out.host_processors = entry.number("host_processors", 0);
+  out.threads_s = kMillisecond * entry.number("threads_ms", 0);
   if (entry.has("network")) out.network = bandwidth_of(entry.at("network"));
   if (entry.has("vpc_network")) out.vpc_network = bandwidth_of(entry.at("vpc_network"));
   out.invoke = latency_of(entry.at("invoke"));

@@ -67,10 +67,14 @@ struct StoreProfile {
   std::map<double, double> put_bytes_per_s, get_bytes_per_s;
   std::optional<Bandwidth> server;  ///< shared by all: the network of a cache node or host
   bool in_vpc = false;              ///< functions that use it share the network of their VPC
-  std::uint32_t parallel = 1;       ///< requests of a batch at once
-  /// Where functions share a host's processors: what a request and a byte that it sends or brings
-  /// take of them, the store's and the function's own work.
-  double request_processor_s = 0, put_byte_processor_s = 0, get_byte_processor_s = 0;
+  /// Of a batch of keys, requests that are under way at once, or as many as fit the time of one.
+  std::uint32_t parallel = 1, put_parallel = 1, remove_parallel = 1;
+  /// Keys that one request of a batch saves or removes: what is counted, not how long it takes.
+  std::uint32_t put_keys = 1, remove_keys = 1;
+  /// Where functions share a host's processors: what a request, a PUT if that differs, and a byte
+  /// that it sends or brings take of them, the store's and the function's own work.
+  double request_processor_s = 0, put_processor_s = 0;
+  double put_byte_processor_s = 0, get_byte_processor_s = 0;
   bool pushes = false;  ///< it tells waiting functions; otherwise they poll
   bool adds = false;    ///< it adds up workers' vectors, as a parameter server does
   bool polling_is_expensive = false;
@@ -87,6 +91,7 @@ struct FunctionProfile {
   /// Functions are processes of one machine, which share so many processors and use one each; 0:
   /// they have what comes with their memory.
   double host_processors = 0;
+  double threads_s = 0;   ///< there, what waking the other threads adds to a step
   Bandwidth network;      ///< of each direction
   Bandwidth vpc_network;  ///< shared by all functions in a VPC
   Latency invoke, cold_start;

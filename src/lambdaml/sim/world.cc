@@ -56,6 +56,7 @@ StoreLimits::StoreLimits(const StoreProfile& profile)
       get_bytes_per_s_(profile.get_bytes_per_s),
       in_vpc_(profile.in_vpc),
       request_processor_s_(profile.request_processor_s),
+      put_processor_s_(profile.put_processor_s),
       put_byte_processor_s_(profile.put_byte_processor_s),
       get_byte_processor_s_(profile.get_byte_processor_s) {
   if (profile.server) server_.emplace(*profile.server);
@@ -71,14 +72,23 @@ double StoreLimits::admitted_s(Verb verb, double now_s) {
   return std::max(now_s, next_s);
 }
 
-double StoreLimits::moved_s(bool up, double now_s, double bytes, FunctionNetwork* function,
-                            const SharedLinks& shared) {
+double StoreLimits::sent_s(Verb verb, std::size_t lanes, double now_s, double bytes,
+                           FunctionNetwork* function, const SharedLinks& shared) {
+  // Requests that fit the time of one share its work.
+  const double work = work_s(verb) / static_cast<double>(lanes) + bytes * put_byte_processor_s_;
+  return moved_s(true, now_s, bytes, work, function, shared);
+}
+
+double StoreLimits::received_s(double now_s, double bytes, FunctionNetwork* function,
+                               const SharedLinks& shared) {
+  return moved_s(false, now_s, bytes, bytes * get_byte_processor_s_, function, shared);
+}
+
+double StoreLimits::moved_s(bool up, double now_s, double bytes, double work_s,
+                            FunctionNetwork* function, const SharedLinks& shared) {
   double end_s = now_s;
-  if (shared.host != nullptr) {
-    const double work_s =
-        up ? request_processor_s_ + bytes * put_byte_processor_s_ : bytes * get_byte_processor_s_;
-    if (work_s > 0) end_s = std::max(now_s + work_s, shared.host->pass(now_s, work_s));
-  }
+  if (shared.host != nullptr && work_s > 0)
+    end_s = std::max(now_s + work_s, shared.host->pass(now_s, work_s));
   if (bytes <= 0) return end_s;
   if (function != nullptr) {
     end_s = std::max(end_s, (up ? function->up : function->down).pass(now_s, bytes));
@@ -91,6 +101,13 @@ double StoreLimits::moved_s(bool up, double now_s, double bytes, FunctionNetwork
   return end_s;
 }
 
+std::size_t lanes_of(const StoreProfile& store, Verb verb, std::size_t n) {
+  const std::size_t most = verb == Verb::put      ? store.put_parallel
+                           : verb == Verb::remove ? store.remove_parallel
+                                                  : store.parallel;
+  return std::max<std::size_t>(1, std::min(most, n));
+}
+
 // ---- a store ----
 
 StoreModel::StoreModel(const StoreProfile& profile, World* world)
@@ -100,10 +117,13 @@ const void* StoreModel::tag_of(std::string_view key) {
   return &tags_.try_emplace(std::string(key)).first->second;
 }
 
-void StoreModel::count(Verb verb, std::uint64_t sent, std::uint64_t received) {
+std::uint64_t StoreModel::count(Verb verb, std::size_t index, std::uint64_t sent,
+                                std::uint64_t received) {
+  const auto first_of = [&](std::uint32_t keys) { return index % keys == 0 ? 1 : 0; };
+  std::uint64_t requests = 1;
   switch (verb) {
     case Verb::put:
-      ++traffic_.puts;
+      traffic_.puts += requests = first_of(profile_.put_keys);
       traffic_.put_bytes += sent;
       traffic_.put_kb += std::max(1.0, std::ceil(static_cast<double>(sent) / 1024));
       break;
@@ -117,9 +137,10 @@ void StoreModel::count(Verb verb, std::uint64_t sent, std::uint64_t received) {
       ++traffic_.lists;
       break;
     case Verb::remove:
-      ++traffic_.removes;
+      traffic_.removes += requests = first_of(profile_.remove_keys);
       break;
   }
+  return requests;
 }
 
 const Latency& StoreModel::latency_of(Verb verb) const {
@@ -136,13 +157,9 @@ const Latency& StoreModel::latency_of(Verb verb) const {
   return profile_.get;
 }
 
-double StoreModel::moved_s(bool up, double now_s, double bytes) {
-  return limits_.moved_s(up, now_s, bytes, network_of(world_->simulation()), world_->shared());
-}
-
 void StoreModel::request(Verb verb, std::string_view key, std::uint64_t bytes,
-                         const std::function<std::uint64_t()>& effect) {
-  requests(verb, {key}, {bytes}, [&](std::size_t) { return effect(); });
+                         const Counted& counted, const std::function<std::uint64_t()>& effect) {
+  requests(verb, {key}, {bytes}, counted, [&](std::size_t) { return effect(); });
 }
 
 StoreModel::Befallen StoreModel::befall(Verb verb, const std::vector<std::string_view>& keys) {
@@ -185,7 +202,7 @@ StoreModel::Befallen StoreModel::befall(Verb verb, const std::vector<std::string
 }
 
 void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
-                          const std::vector<std::uint64_t>& bytes,
+                          const std::vector<std::uint64_t>& bytes, const Counted& counted,
                           const std::function<std::uint64_t(std::size_t index)>& effect) {
   if (world_ == nullptr || !world_->simulation().in_fiber()) {
     for (std::size_t i = 0; i < keys.size(); ++i) effect(i);
@@ -196,8 +213,8 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
   const Befallen befallen = befall(verb, keys);
   // The lanes of the batch: each request begins when one is free, takes effect halfway of its
   // latency, once what it sends has passed, and ends once what it brings has.
-  const std::size_t lanes =
-      std::max<std::size_t>(1, std::min<std::size_t>(profile_.parallel, keys.size()));
+  const std::size_t lanes = lanes_of(profile_, verb, keys.size());
+  FunctionNetwork* const network = network_of(simulation);
   std::vector<double> free_s(lanes, simulation.now_s() + befallen.delay_s);
   double end_s = simulation.now_s();
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -205,17 +222,20 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
     const auto lane = std::ranges::min_element(free_s);
     const double begin_s = limits_.admitted_s(verb, *lane);
     const double latency_s =
-        limits_.besides_work_s(latency_of(verb).sample(simulation.rng()), world_->shared());
-    const double effect_s = moved_s(true, begin_s, sent) + latency_s / 2;
+        limits_.besides_work_s(verb, latency_of(verb).sample(simulation.rng()), world_->shared());
+    const double effect_s =
+        limits_.sent_s(verb, lanes, begin_s, sent, network, world_->shared()) + latency_s / 2;
     simulation.pause(effect_s - simulation.now_s());
     if (!simulation.require_alive()) return;
     const std::string& process = simulation.process()->name();
     if (on_effect) on_effect(*this, verb, keys[i], true, process);
     const double received = world_->byte_scale * static_cast<double>(effect(i));
     if (on_effect) on_effect(*this, verb, keys[i], false, process);
-    count(verb, static_cast<std::uint64_t>(sent), static_cast<std::uint64_t>(received));
+    const std::uint64_t n =
+        count(verb, i, static_cast<std::uint64_t>(sent), static_cast<std::uint64_t>(received));
+    if (counted) counted(verb, n, static_cast<std::uint64_t>(sent + received));
     if (verb == Verb::put && profile_.pushes) simulation.notify_all(tag_of(keys[i]));
-    *lane = moved_s(false, effect_s, received) + latency_s / 2;
+    *lane = limits_.received_s(effect_s, received, network, world_->shared()) + latency_s / 2;
     end_s = std::max(end_s, *lane);
   }
   if (befallen.dies_after) simulation.kill(ProcessHandle(simulation.process()));
@@ -235,19 +255,22 @@ bool StoreModel::exchange(std::string_view key, std::uint64_t bytes,
   const double sent = world_->byte_scale * static_cast<double>(bytes);
   const double begin_s = limits_.admitted_s(Verb::put, simulation.now_s() + befallen.delay_s);
   const double latency_s =
-      limits_.besides_work_s(profile_.put.sample(simulation.rng()), world_->shared());
-  simulation.pause(moved_s(true, begin_s, sent) + latency_s / 2 - simulation.now_s());
+      limits_.besides_work_s(Verb::put, profile_.put.sample(simulation.rng()), world_->shared());
+  FunctionNetwork* const network = network_of(simulation);
+  const double sent_s = limits_.sent_s(Verb::put, 1, begin_s, sent, network, world_->shared());
+  simulation.pause(sent_s + latency_s / 2 - simulation.now_s());
   if (!simulation.require_alive()) return false;
   if (effect()) simulation.notify_all(tag_of(key));
-  count(Verb::put, static_cast<std::uint64_t>(sent), 0);
+  count(Verb::put, 0, static_cast<std::uint64_t>(sent), 0);
   std::optional<std::uint64_t> back = answer();
   while (!back && !deadline.passed()) {
     simulation.wait_for(tag_of(key), deadline.time());
     back = answer();
   }
   const double received = world_->byte_scale * static_cast<double>(back.value_or(0));
-  if (back) count(Verb::get, 0, static_cast<std::uint64_t>(received));
-  const double end_s = moved_s(false, simulation.now_s(), received) + latency_s / 2;
+  if (back) count(Verb::get, 0, 0, static_cast<std::uint64_t>(received));
+  const double end_s =
+      limits_.received_s(simulation.now_s(), received, network, world_->shared()) + latency_s / 2;
   if (befallen.dies_after) simulation.kill(ProcessHandle(simulation.process()));
   simulation.pause(end_s - simulation.now_s());
   if (befallen.fails_after)
@@ -272,8 +295,10 @@ World::World(Simulation& simulation, Profile profile)
                           (std::exchange(own->has_loaded, true) ? 0 : load_s);
     // Waking threads is not worth less (as of model::RowBlocks).
     constexpr double kWorthThreads_s = 50e-6;
-    const double alone_s = work_s / profile_.functions.processors(own->memory_mb) /
-                           (work_s > kWorthThreads_s ? threads : 1);
+    const bool uses_threads = threads > 1 && work_s > kWorthThreads_s;
+    const double alone_s =
+        work_s / profile_.functions.processors(own->memory_mb) / (uses_threads ? threads : 1) +
+        (uses_threads ? profile_.functions.threads_s : 0);
     const double now_s = simulation_.now_s();
     simulation_.pause(host_ ? std::max(alone_s, host_->pass(now_s, work_s) - now_s) : alone_s);
   };

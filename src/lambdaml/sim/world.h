@@ -55,21 +55,30 @@ class StoreLimits {
   explicit StoreLimits(const StoreProfile& profile);
   /// When the store takes a request: those above its rate queue up, after a second's worth of them.
   double admitted_s(Verb verb, double now_s);
-  /// When bytes that move from `now_s` on, up (also none of them: a request) or down, have passed
-  /// the function's connection, its network, the VPC, the server and the host's processors.
-  /// `function`: null if there is none.
-  double moved_s(bool up, double now_s, double bytes, FunctionNetwork* function,
-                 const SharedLinks& shared);
+  /// When a request that is made at `now_s`, one of a batch of which `lanes` are under way at once,
+  /// and the bytes that it sends have passed the function's connection, its network, the VPC, the
+  /// server and the host's processors. `function`: null if there is none.
+  double sent_s(Verb verb, std::size_t lanes, double now_s, double bytes, FunctionNetwork* function,
+                const SharedLinks& shared);
+  /// The same for bytes that come back.
+  double received_s(double now_s, double bytes, FunctionNetwork* function,
+                    const SharedLinks& shared);
   /// What of a request's latency is not work of a shared host's processors.
-  double besides_work_s(double latency_s, const SharedLinks& shared) const {
-    return shared.host == nullptr ? latency_s : std::max(0.0, latency_s - request_processor_s_);
+  double besides_work_s(Verb verb, double latency_s, const SharedLinks& shared) const {
+    return shared.host == nullptr ? latency_s : std::max(0.0, latency_s - work_s(verb));
   }
 
  private:
+  double work_s(Verb verb) const {
+    return verb == Verb::put ? put_processor_s_ : request_processor_s_;
+  }
+  double moved_s(bool up, double now_s, double bytes, double work_s, FunctionNetwork* function,
+                 const SharedLinks& shared);
+
   double put_per_s_, get_per_s_;
   std::map<double, double> put_bytes_per_s_, get_bytes_per_s_;
   bool in_vpc_;
-  double request_processor_s_, put_byte_processor_s_, get_byte_processor_s_;
+  double request_processor_s_, put_processor_s_, put_byte_processor_s_, get_byte_processor_s_;
   std::optional<Link> server_;
   double next_put_s_ = 0, next_get_s_ = 0;
 };
@@ -101,6 +110,9 @@ struct Fault {
   double seconds = 0;
 };
 
+/// How many requests of a batch of `n` keys a store has under way at once.
+std::size_t lanes_of(const StoreProfile& store, Verb verb, std::size_t n);
+
 /// Requests and bytes of values, as a store counts them.
 struct Traffic {
   std::uint64_t puts = 0, gets = 0, lists = 0, removes = 0;
@@ -120,15 +132,18 @@ class StoreModel {
   std::map<std::string, Value, std::less<>>& values() { return values_; }
   const Traffic& traffic() const { return traffic_; }
 
+  /// Told of requests of a kind, and of the bytes of their values; may be empty.
+  using Counted = std::function<void(Verb verb, std::uint64_t requests, std::uint64_t bytes)>;
+
   /// A request of the calling process: takes its time, and calls `effect` at the moment when the
   /// store does it, which returns the bytes of values that come back. `bytes` are sent. Throws
   /// unavailable and Killed as the world's faults say.
-  void request(Verb verb, std::string_view key, std::uint64_t bytes,
+  void request(Verb verb, std::string_view key, std::uint64_t bytes, const Counted& counted,
                const std::function<std::uint64_t()>& effect);
-  /// The same for a batch, of which profile().parallel requests are under way at once: `effect` is
-  /// called for each index.
+  /// The same for a batch, of which lanes_of() requests are under way at once: `effect` is called
+  /// for each index.
   void requests(Verb verb, const std::vector<std::string_view>& keys,
-                const std::vector<std::uint64_t>& bytes,
+                const std::vector<std::uint64_t>& bytes, const Counted& counted,
                 const std::function<std::uint64_t(std::size_t index)>& effect);
 
   /// A request that the store answers when it can: moves `bytes` to it, calls `effect` when they
@@ -161,8 +176,8 @@ class StoreModel {
   };
   /// Lets the world's faults befall the calls. Throws unavailable and Killed.
   Befallen befall(Verb verb, const std::vector<std::string_view>& keys);
-  void count(Verb verb, std::uint64_t sent, std::uint64_t received);
-  double moved_s(bool up, double now_s, double bytes);
+  /// The key `index` of a batch. Returns how many requests that begins: none within one.
+  std::uint64_t count(Verb verb, std::size_t index, std::uint64_t sent, std::uint64_t received);
   const Latency& latency_of(Verb verb) const;
 
   const StoreProfile profile_;

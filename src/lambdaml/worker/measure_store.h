@@ -15,12 +15,16 @@ namespace lambdaml::worker {
 
 /// What requests to a store take from where this process runs.
 struct StoreMeasure {
-  /// Seconds of each request, about values of 1 KB.
+  /// Seconds of each request, about small values.
   std::vector<double> puts, gets, lists, removes;
   double put_per_s = 0, get_per_s = 0;  ///< bytes a second of one connection; 0: not measured
-  double parallel = 1;                  ///< requests of a batch that are under way at once
-  bool pushes = false;                  ///< a wait ends when the value is saved, without polls
-  bool adds = false;                    ///< it adds up workers' vectors itself
+  /// Of batches of keys, requests that are under way at once, or that fit the time of one.
+  double parallel = 1, put_parallel = 1, remove_parallel = 1;
+  /// Processor seconds that this process, which does nothing else, spent on such a PUT and GET;
+  /// 0: not known.
+  double put_processor_s = 0, get_processor_s = 0;
+  bool pushes = false;  ///< a wait ends when the value is saved, without polls
+  bool adds = false;    ///< it adds up workers' vectors itself
   std::size_t requests = 0;
   std::optional<std::string> ended_by;  ///< the error that ended it early
 
@@ -40,6 +44,7 @@ struct MeasureLimits {
   double seconds = 5;                                              ///< about how long
   std::size_t requests = std::numeric_limits<std::size_t>::max();  ///< about how many at most
   std::size_t large_requests = kMostLargeRequests;                 ///< of these, of 4 MB
+  std::size_t small_bytes = 1000;                                  ///< of a small value
   /// Called before each request; an error that it throws ends the measurement.
   std::function<void()> between;
 };

@@ -63,7 +63,7 @@ class Sim final : public Storage, public Aggregator {
                                    std::uint64_t bytes) override {
     check_key(key);
     std::optional<Buffer> part;
-    model_->request(Verb::get, key, 0, [&]() -> std::uint64_t {
+    model_->request(Verb::get, key, 0, counted_, [&]() -> std::uint64_t {
       if (const Value value = find(key)) part.emplace(part_of_value(value->view(), begin, bytes));
       return part ? part->size() : 0;
     });
@@ -72,7 +72,7 @@ class Sim final : public Storage, public Aggregator {
   bool exists(std::string_view key) override {
     check_key(key);
     bool found = false;
-    model_->request(Verb::get, key, 0, [&] {
+    model_->request(Verb::get, key, 0, counted_, [&] {
       found = find(key) != nullptr;
       return std::uint64_t{0};
     });
@@ -83,7 +83,7 @@ class Sim final : public Storage, public Aggregator {
     check_size(key, value.size());
     bool created = false;
     auto copy = std::make_shared<const Buffer>(value);
-    model_->request(Verb::put, key, value.size(), [&] {
+    model_->request(Verb::put, key, value.size(), counted_, [&] {
       const std::lock_guard lock(mutex());
       created = model_->values().try_emplace(std::string(key), std::move(copy)).second;
       return std::uint64_t{0};
@@ -96,7 +96,7 @@ class Sim final : public Storage, public Aggregator {
   }
   std::vector<Entry> list(std::string_view prefix) override {
     std::vector<Entry> entries;
-    model_->request(Verb::list, prefix, 0, [&] {
+    model_->request(Verb::list, prefix, 0, counted_, [&] {
       const std::lock_guard lock(mutex());
       const auto& values = model_->values();
       for (auto at = values.lower_bound(prefix);
@@ -107,16 +107,31 @@ class Sim final : public Storage, public Aggregator {
     return entries;
   }
 
-  /// Counts sums only, which no decorator counts.
+  /// As the stores that it stands for: those that are polled count their requests themselves, polls
+  /// in vain among them; of others a decorator counts what they are asked for, but for sums.
   bool count_into(std::shared_ptr<Meter> meter) override {
     meter_ = std::move(meter);
-    return false;
+    if (World::current() == nullptr || model_->profile().pushes || model_->profile().adds)
+      return false;
+    counted_ = [meter = meter_](Verb verb, std::uint64_t requests, std::uint64_t bytes) {
+      switch (verb) {
+        case Verb::put:
+          return meter->count_put(requests, bytes);
+        case Verb::get:
+          return meter->count_get(requests, bytes);
+        case Verb::list:
+          return meter->count_list(requests);
+        case Verb::remove:
+          return meter->count_remove(requests);
+      }
+    };
+    return true;
   }
 
   /// A store that adds up has its own request for it, as a parameter server does.
   void clear(std::string_view prefix) override {
     if (!model_->profile().adds) return Storage::clear(prefix);
-    model_->request(Verb::list, prefix, 0, [&] {
+    model_->request(Verb::list, prefix, 0, counted_, [&] {
       const auto is_below = [&](const auto& item) { return item.first.starts_with(prefix); };
       std::erase_if(sums(), is_below);
       const std::lock_guard lock(mutex());
@@ -166,7 +181,7 @@ class Sim final : public Storage, public Aggregator {
     std::vector<std::optional<Buffer>> out(keys.size());
     if (keys.empty()) return out;
     model_->requests(Verb::get, {keys.begin(), keys.end()}, std::vector<std::uint64_t>(keys.size()),
-                     [&](std::size_t i) -> std::uint64_t {
+                     counted_, [&](std::size_t i) -> std::uint64_t {
                        if (const Value value = find(keys[i])) out[i].emplace(value->view());
                        return out[i] ? out[i]->size() : 0;
                      });
@@ -182,7 +197,7 @@ class Sim final : public Storage, public Aggregator {
       bytes.push_back(item.value.size());
     }
     if (items.empty()) return;
-    model_->requests(Verb::put, keys, bytes, [&](std::size_t i) {
+    model_->requests(Verb::put, keys, bytes, counted_, [&](std::size_t i) {
       auto copy = std::make_shared<const Buffer>(items[i].value);
       const std::lock_guard lock(mutex());
       model_->values().insert_or_assign(std::string(items[i].key), std::move(copy));
@@ -195,7 +210,7 @@ class Sim final : public Storage, public Aggregator {
     for (const Bytes part : parts) bytes += part.size();
     check_size(key, bytes);
     // Joined only when it takes effect: thousands of workers may save at once.
-    model_->request(Verb::put, key, bytes, [&] {
+    model_->request(Verb::put, key, bytes, counted_, [&] {
       auto value = std::make_shared<const Buffer>(joined(parts));
       const std::lock_guard lock(mutex());
       model_->values().insert_or_assign(std::string(key), std::move(value));
@@ -206,7 +221,7 @@ class Sim final : public Storage, public Aggregator {
     for (const std::string& key : keys) check_key(key);
     if (keys.empty()) return;
     model_->requests(Verb::remove, {keys.begin(), keys.end()},
-                     std::vector<std::uint64_t>(keys.size()), [&](std::size_t i) {
+                     std::vector<std::uint64_t>(keys.size()), counted_, [&](std::size_t i) {
                        const std::lock_guard lock(mutex());
                        const auto at = model_->values().find(keys[i]);
                        if (at != model_->values().end()) model_->values().erase(at);
@@ -255,6 +270,7 @@ class Sim final : public Storage, public Aggregator {
   std::shared_ptr<StoreModel> model_;
   Pacer pacer_;
   std::shared_ptr<Meter> meter_;
+  StoreModel::Counted counted_;
   std::map<std::string, std::uint64_t, std::less<>> delivered_;  ///< by sum: the round of the part
 };
 

@@ -2,6 +2,7 @@
 
 #include "lambdaml/sim/world.h"
 #include "lambdaml/storage/aggregator.h"
+#include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/testing/conformance.h"
 #include "lambdaml/storage/wait.h"
 
@@ -78,6 +79,67 @@ functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, host_processor
   simulation.start("test", [&] { open("sim://busy")->save("key", Buffer(1'000'000)); });
   simulation.run();
   EXPECT_NEAR(simulation.now_s(), 0.100, 1e-9) << "10 ms of the request and 50 of its bytes";
+}
+
+TEST(SimStore, BatchesTakeAndCountAsTheirStoreSays) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(R"(
+name: test
+date: 2026-01-01
+stores:
+  batching: {scheme: dynamodb, put: {always: 30}, get: {always: 20}, remove: {always: 10},
+             parallel: 2, put_parallel: 3, remove_parallel: 6, put_keys: 4, remove_keys: 5,
+             host: {request_ms: 2, put_ms: 3}}
+functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, invoke: {always: 1},
+            cold_start: {always: 1}, longest_s: 60, gb_second: 1, request: 0}
+)",
+                                         "test"));
+  const auto meter = std::make_shared<Meter>();
+  simulation.start("test", [&] {
+    const auto store = open("sim://batching", meter);
+    std::vector<std::string> keys;
+    for (int i = 0; i < 6; ++i) keys.push_back(fmt::format("key{}", i));
+    std::vector<Item> items;
+    for (const std::string& key : keys) items.push_back({key, as_bytes("value")});
+    store->save_all(items);
+    EXPECT_NEAR(simulation.now_s(), 2 * 0.030, 1e-9) << "three at once";
+    store->load_present(keys);
+    EXPECT_NEAR(simulation.now_s(), 0.060 + 3 * 0.020, 1e-9) << "two at once";
+    store->remove_all(keys);
+    EXPECT_NEAR(simulation.now_s(), 0.120 + 0.010, 1e-9) << "all at once";
+  });
+  simulation.run();
+  const Usage usage = meter->usage();
+  EXPECT_EQ(usage.put.requests, 2U) << "of four keys and of two";
+  EXPECT_EQ(usage.put.bytes, 30U);
+  EXPECT_EQ(usage.get.requests, 6U);
+  EXPECT_EQ(usage.remove.requests, 2U) << "of five keys and of one";
+  EXPECT_EQ(world.store("batching")->traffic().removes, 2U);
+}
+
+TEST(SimStore, PutsMayBeMoreWorkThanOtherRequests) {
+  const auto seconds_of_two = [](const std::function<void(Storage&)>& request) {
+    Simulation simulation(1);
+    World world(simulation, Profile::parse(R"(
+name: test
+date: 2026-01-01
+stores:
+  folder: {scheme: file, put: {always: 8}, get: {always: 8}, parallel: 4,
+           host: {request_ms: 2, put_ms: 8}}
+functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, host_processors: 1,
+            invoke: {always: 1}, cold_start: {always: 1}, longest_s: 60, gb_second: 1, request: 0}
+)",
+                                           "test"));
+    for (int i = 0; i < 2; ++i) simulation.start("test", [&] { request(*open("sim://folder")); });
+    simulation.run();
+    return simulation.now_s();
+  };
+  EXPECT_NEAR(seconds_of_two([](Storage& store) { store.load("key"); }), 0.010, 1e-9);
+  EXPECT_NEAR(seconds_of_two([](Storage& store) { store.save("key", {}); }), 0.016, 1e-9);
+  const auto batch = [](Storage& store) {
+    store.load_present(std::vector<std::string>{"a", "b", "c", "d"});
+  };
+  EXPECT_NEAR(seconds_of_two(batch), 0.010, 1e-9) << "all four fit the time of one";
 }
 
 TEST(SimStore, AWaitIsToldByAStoreThatPushes) {
