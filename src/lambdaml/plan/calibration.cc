@@ -165,7 +165,9 @@ class Measurement {
     const worker::StoreMeasure& alone = store_.measure;
     const double byte_s = (1 / alone.put_per_s + 1 / alone.get_per_s) / 2;
     const auto all = static_cast<double>(processors());
-    return {.put_per_s = alone.put_per_s, .byte_work = all / (byte_s * store_.shared_per_s)};
+    return {.put_per_s = alone.put_per_s,
+            .byte_work = all / (byte_s * store_.shared_per_s),
+            .request_s = worker::quantile(alone.gets, 0.5)};
   }
 
   /// What all together move of large values, where several do so at once.

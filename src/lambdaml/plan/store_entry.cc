@@ -1,5 +1,6 @@
 #include "lambdaml/plan/store_entry.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <ctime>
@@ -28,8 +29,12 @@ YAML::Node flow() {
 
 YAML::Node latency_entry(const std::vector<double>& seconds, double more_s) {
   YAML::Node out = flow();
-  for (const double p : kQuantiles)
-    out[fmt::format("p{:g}", 100 * p)] = number(1e3 * (worker::quantile(seconds, p) + more_s));
+  constexpr double kLeast = 0.1;  // of what was measured, if it is less in a job
+  for (const double p : kQuantiles) {
+    const double measured_s = worker::quantile(seconds, p);
+    out[fmt::format("p{:g}", 100 * p)] =
+        number(1e3 * std::max(kLeast * measured_s, measured_s + more_s));
+  }
   return out;
 }
 

@@ -10,7 +10,8 @@
 /// Parts of a profile file, from what was measured.
 namespace lambdaml::plan {
 
-/// Quantiles of seconds, in milliseconds; `more_s` is added to each. `seconds` must not be empty.
+/// Quantiles of seconds, in milliseconds; `more_s` is added to each, which stays
+/// at least a tenth of what it was. `seconds` must not be empty.
 YAML::Node latency_entry(const std::vector<double>& seconds, double more_s = 0);
 /// The same time always.
 YAML::Node constant_entry(double ms);

@@ -25,19 +25,25 @@
 namespace lambdaml::plan {
 namespace {
 
-/// The least x in [0, most] for which `of`, which rises with x, is `wanted`; `step` is its order.
-double solved(const std::function<double(double)>& of, double wanted, double step, double most) {
-  double below = 0, above = step;
-  const double least = of(0);
-  if (least >= wanted) return 0;
+/// From where to where a number is looked for, and its order.
+struct Range {
+  double least = 0, most = std::numeric_limits<double>::infinity();
+  double step = 1;
+};
+
+/// The least x of the range for which `of`, which rises with x, is `wanted`.
+double solved(const std::function<double(double)>& of, double wanted, const Range& range) {
+  double below = range.least, above = std::max(0.0, range.least) + range.step;
+  if (of(below) >= wanted) return below;
+  if (range.least < 0 && of(0) >= wanted) above = 0;
   constexpr int kDoublings = 12, kHalvings = 10;
-  for (int i = 0; i < kDoublings && of(above) < wanted; ++i)
+  for (int i = 0; above > 0 && i < kDoublings && of(above) < wanted; ++i)
     below = std::exchange(above, 4 * above);
   for (int i = 0; i < kHalvings; ++i) {
     const double middle = (below + above) / 2;
     (of(middle) < wanted ? below : above) = middle;
   }
-  return std::min((below + above) / 2, most);
+  return std::min((below + above) / 2, range.most);
 }
 
 class TrialJobs {
@@ -74,10 +80,11 @@ class TrialJobs {
     }
     large_per_row_s_ = seconds_per_row(large_);
     constexpr double kRequest_s = 1e-5, kWork = 0.5;
-    find(out.request_s, small_, kRequest_s);
-    find(out.request_processor_s, crowd_, kRequest_s);
-    find(out.request_s, small_, kRequest_s);
-    find(out.byte_work, large_, kWork, limits_.byte_work);
+    const Range request{.least = -limits_.request_s, .step = kRequest_s};
+    find(out.request_s, small_, request);
+    find(out.request_processor_s, crowd_, {.step = kRequest_s});
+    find(out.request_s, small_, request);
+    find(out.byte_work, large_, {.most = limits_.byte_work, .step = kWork});
     out.command_s = std::max(0.0, small_.few_s - simulated_s(small_, small_.few));
   }
 
@@ -167,14 +174,13 @@ class TrialJobs {
   }
 
   /// Sets a number of the profile so that more epochs take as much longer as they did.
-  void find(double& number, const Kind& kind, double step,
-            double most = std::numeric_limits<double>::infinity()) const {
+  void find(double& number, const Kind& kind, const Range& range) const {
     if (kind.many_s <= 0) return;
     const auto more_s = [&](double value) {
       number = value;
       return simulated_s(kind, kind.many) - simulated_s(kind, kind.few);
     };
-    number = solved(more_s, kind.many_s - kind.few_s, step, most);
+    number = solved(more_s, kind.many_s - kind.few_s, range);
   }
 
   const Uri channel_;

@@ -11,7 +11,8 @@ namespace lambdaml::plan {
 /// What real jobs on this machine took.
 struct Trials {
   double command_s = 0;  ///< see sim::FunctionProfile
-  /// What a request of a job takes longer than one of a program that makes nothing else.
+  /// What a request of a job takes longer than one of a program that makes nothing else; below 0 if
+  /// it is quicker, for processors that are busy need not be woken.
   double request_s = 0;
   /// Of a request, that of a shared processor: see sim::StoreProfile.
   double request_processor_s = 0;
@@ -19,11 +20,11 @@ struct Trials {
   double byte_work = 0;
 };
 
-/// What is known before: bytes a second that the store takes from one client, and the most that
-/// Trials::byte_work can be.
+/// What is known before.
 struct TrialLimits {
-  double put_per_s = 0;
-  double byte_work = 0;
+  double put_per_s = 0;  ///< bytes a second that the store takes from one client
+  double byte_work = 0;  ///< the most that Trials::byte_work can be
+  double request_s = 0;  ///< the most by which Trials::request_s can be below 0
 };
 
 /// Runs some twenty small jobs over `channel`, real ones and simulated by the profile that
