@@ -4,7 +4,7 @@
 
 #include "apps/cli/terminal.h"
 #include "lambdaml/base/deadline.h"
-#include "lambdaml/tune/tuner.h"
+#include "lambdaml/tune/progress.h"
 
 namespace lambdaml::cli {
 

@@ -11,9 +11,9 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/report/search_now.h"
+#include "lambdaml/tune/orders.h"
 #include "lambdaml/tune/records.h"
 #include "lambdaml/tune/search_folder.h"
-#include "lambdaml/tune/tuner.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::cli {

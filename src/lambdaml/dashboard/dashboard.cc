@@ -27,8 +27,8 @@
 #include "lambdaml/faas/sandbox/loop_thread.h"
 #include "lambdaml/report/document.h"
 #include "lambdaml/report/page.h"
+#include "lambdaml/tune/orders.h"
 #include "lambdaml/tune/search_folder.h"
-#include "lambdaml/tune/tuner.h"
 #include "lambdaml/view/job_view.h"
 
 // One thread runs the loop: it accepts requests, answers what is in memory, and sends the events.

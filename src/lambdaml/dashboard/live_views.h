@@ -13,7 +13,7 @@
 #include "lambdaml/dashboard/dashboard.h"
 #include "lambdaml/job/running_cost.h"
 #include "lambdaml/trigger/trigger.h"
-#include "lambdaml/tune/tuner.h"
+#include "lambdaml/tune/progress.h"
 #include "lambdaml/view/job_metrics.h"
 
 /// What shows a running job or search besides a terminal: /metrics for Prometheus and the live

@@ -18,9 +18,11 @@
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/tune/folds.h"
+#include "lambdaml/tune/jobs_of_segment.h"
+#include "lambdaml/tune/orders.h"
 #include "lambdaml/tune/report.h"
+#include "lambdaml/tune/search_clock.h"
 #include "lambdaml/tune/search_folder.h"
-#include "lambdaml/tune/tuner.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::report {

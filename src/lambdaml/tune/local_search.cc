@@ -17,6 +17,8 @@
 #include "lambdaml/job/options.h"
 #include "lambdaml/job/unused_options.h"
 #include "lambdaml/trigger/reach.h"
+#include "lambdaml/tune/begin_search.h"
+#include "lambdaml/tune/orders.h"
 
 namespace lambdaml::tune {
 namespace {

@@ -21,6 +21,8 @@
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/reach.h"
+#include "lambdaml/tune/begin_search.h"
+#include "lambdaml/tune/orders.h"
 #include "lambdaml/tune/tuner.h"
 
 namespace lambdaml::tune {
