@@ -13,6 +13,7 @@
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/wrapper.h"
 #include "lambdaml/tune/begin_search.h"
+#include "lambdaml/tune/search_clock.h"
 #include "lambdaml/tune/testing/small_search.h"
 #include "lambdaml/tune/tuner.h"
 #include "lambdaml/tune/tuner_function.h"
@@ -160,6 +161,17 @@ TEST_F(OrdersOfASearch, ATunerThatHasEndedCannotBeStopped) {
   EXPECT_FALSE(is_running(records_));
   EXPECT_THROW(request_stop(records_), Error);
   EXPECT_FALSE(is_stopped(records_));
+}
+
+TEST_F(OrdersOfASearch, ATunerThatIsStoppedWhileItTakesOverKeepsTheTimeOfTheSearch) {
+  save("tuner/wall_s", "120.5");
+  Records raced("interrupted://" + name_);
+  meanwhile = {"tuner/claim", [&] { save("tuner/order", "stop"); }};
+  Observer observer;
+  EXPECT_THROW(run(raced, "never-made", "tune-1", {}, observer), control::Stopped);
+  EXPECT_EQ(meanwhile.key, "");
+  EXPECT_NE(at("tuner/claim"), "");
+  EXPECT_GE(search_seconds(records_), 120.5);
 }
 
 TEST_F(OrdersOfASearch, ABeginKeepsAStopOfASearchThatHasBegunMeanwhile) {

@@ -24,6 +24,7 @@ double search_seconds(Records& records) {
 }
 
 void SearchClock::keep() {
+  if (!earlier_s_) return;
   since_kept_ = Stopwatch();
   records_.store().save(kWall, as_bytes(fmt::format("{:.3f}", all_s())));
 }

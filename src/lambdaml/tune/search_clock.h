@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/tune/records.h"
 
@@ -21,8 +23,9 @@ class SearchClock {
   /// Of this tuner.
   double own_s() const { return own_.seconds(); }
   /// Of all tuners of the search.
-  double all_s() const { return earlier_s_ + own_s(); }
-  /// Records all_s(). One request.
+  double all_s() const { return earlier_s_.value_or(0) + own_s(); }
+  /// Records all_s(), but nothing before add_earlier(): it would be less than what is recorded. One
+  /// request.
   void keep();
   /// The same, every some seconds, or where requests are expensive, once a minute.
   void keep_now_and_then();
@@ -31,7 +34,7 @@ class SearchClock {
   Records& records_;
   const Stopwatch own_;
   Stopwatch since_kept_;
-  double earlier_s_ = 0;
+  std::optional<double> earlier_s_;  ///< nullopt: not known yet
 };
 
 }  // namespace lambdaml::tune
