@@ -38,14 +38,14 @@ struct Measured {
   worker::StoreMeasure measure;
   double shared_per_s = 0;  ///< bytes a second; 0: not measured
   /// Keys that one request of a batch saves or removes.
-  std::uint64_t put_keys = 1, remove_keys = 1;
+  double put_keys = 1, remove_keys = 1;
 
   YAML::Node entry(const std::string& scheme, const Trials& trials) const {
     YAML::Node out;
     out["scheme"] = scheme;
     set_measured(out, measure, kMemory_mb, trials.request_s);
-    out["put_keys"] = put_keys;
-    out["remove_keys"] = remove_keys;
+    out["put_keys"] = number(put_keys);
+    out["remove_keys"] = number(remove_keys);
     if (shared_per_s > 0) out["server"]["mb_per_s"] = number(shared_per_s / 1e6);
     if (trials.request_processor_s > 0 || trials.byte_work > 0) {
       out["host"]["request_ms"] = number(1e3 * trials.request_processor_s);
@@ -98,15 +98,15 @@ class Measurement {
   Measured measured(const Uri& place, const worker::MeasureLimits& limits) {
     const std::shared_ptr<storage::Storage> store = storage::open(place);
     Measured out;
-    out.capabilities = store->capabilities();
+    out.capabilities = storage::open_plain(place)->capabilities();
     out.measure = worker::measure_store(*store, limits);
     requests_ += out.measure.requests;
     return out;
   }
 
-  /// How many requests the store counts for a batch.
+  /// How many requests the store counts for a key alone, and for a batch.
   void count_keys(const Uri& place) {
-    static constexpr std::size_t kKeys = 100;  // no store has fewer requests for more of them
+    constexpr std::size_t kKeys = 100;
     const auto meter = std::make_shared<storage::Meter>();
     const std::shared_ptr<storage::Storage> store = storage::open(place, meter);
     std::vector<std::string> keys;
@@ -115,13 +115,19 @@ class Measurement {
     for (const std::string& key : keys) items.push_back({key, {}});
     store->save_all(items);
     store->remove_all(keys);
-    const storage::Usage usage = meter->usage();
-    const auto keys_of_one = [](std::uint64_t requests) {
-      return std::clamp<std::uint64_t>(kKeys / std::max<std::uint64_t>(1, requests), 1, kKeys);
+    const storage::Usage batch = meter->usage();
+    constexpr std::size_t kAlone = 20;
+    for (std::size_t i = 0; i < kAlone; ++i) store->save(fmt::format("alone/{}", i), {});
+    for (std::size_t i = 0; i < kAlone; ++i) store->remove(fmt::format("alone/{}", i));
+    const storage::Usage all = meter->usage();
+    const auto keys_of_one = [&](auto kind) {
+      const auto together = static_cast<double>((batch.*kind).requests);
+      const double alone = (static_cast<double>((all.*kind).requests) - together) / kAlone;
+      return alone > 1.5 ? 1 / std::round(alone) : std::max(1.0, kKeys / std::max(1.0, together));
     };
-    store_.put_keys = keys_of_one(usage.put.requests);
-    store_.remove_keys = keys_of_one(usage.remove.requests);
-    requests_ += usage.requests();
+    store_.put_keys = keys_of_one(&storage::Usage::put);
+    store_.remove_keys = keys_of_one(&storage::Usage::remove);
+    requests_ += all.requests();
   }
 
   /// Of runs in the current folder, where jobs on this machine save their checkpoints: values of

@@ -177,15 +177,12 @@ class Rounds {
     batch.size = n;
     batch.done = batch.found = 0;
     batch.free_s.assign(sim::lanes_of(store_, verb, n), now_s_);
-    const auto requests = [&](std::size_t keys) {
-      return static_cast<double>((n + keys - 1) / keys);
-    };
     if (verb == Verb::put)
-      requests_.puts += requests(store_.put_keys);
+      requests_.puts += sim::requests_for(n, store_.put_keys);
     else if (verb == Verb::remove)
-      requests_.removes += requests(store_.remove_keys);
+      requests_.removes += sim::requests_for(n, store_.remove_keys);
     else
-      requests_.gets += requests(1);
+      requests_.gets += static_cast<double>(n);
     send(i);
   }
 

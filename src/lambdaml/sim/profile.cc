@@ -302,8 +302,8 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   out.parallel = whole("parallel", 1);
   out.put_parallel = whole("put_parallel", out.parallel);
   out.remove_parallel = whole("remove_parallel", out.parallel);
-  out.put_keys = whole("put_keys", 1);
-  out.remove_keys = whole("remove_keys", 1);
+  out.put_keys = std::clamp(entry.number("put_keys", 1), 0.01, 1e4);
+  out.remove_keys = std::clamp(entry.number("remove_keys", 1), 0.01, 1e4);
   if (entry.has("host")) {
     const Entry host = entry.at("host");
     host.require_only({"request_ms", "put_ms", "put_mb_ms", "get_mb_ms", "source", "date"});

@@ -69,8 +69,9 @@ struct StoreProfile {
   bool in_vpc = false;              ///< functions that use it share the network of their VPC
   /// Of a batch of keys, requests that are under way at once, or as many as fit the time of one.
   std::uint32_t parallel = 1, put_parallel = 1, remove_parallel = 1;
-  /// Keys that one request of a batch saves or removes: what is counted, not how long it takes.
-  std::uint32_t put_keys = 1, remove_keys = 1;
+  /// Keys that one request of a batch saves or removes, below 1 if a key takes several: what is
+  /// counted, not how long it takes.
+  double put_keys = 1, remove_keys = 1;
   /// Where functions share a host's processors: what a request, a PUT if that differs, and a byte
   /// that it sends or brings take of them, the store's and the function's own work.
   double request_processor_s = 0, put_processor_s = 0;

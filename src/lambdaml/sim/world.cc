@@ -117,13 +117,19 @@ const void* StoreModel::tag_of(std::string_view key) {
   return &tags_.try_emplace(std::string(key)).first->second;
 }
 
+double requests_for(std::size_t keys, double each) {
+  return std::ceil(static_cast<double>(keys) / each);
+}
+
 std::uint64_t StoreModel::count(Verb verb, std::size_t index, std::uint64_t sent,
                                 std::uint64_t received) {
-  const auto first_of = [&](std::uint32_t keys) { return index % keys == 0 ? 1 : 0; };
+  const auto more_for = [&](double each) {
+    return static_cast<std::uint64_t>(requests_for(index + 1, each) - requests_for(index, each));
+  };
   std::uint64_t requests = 1;
   switch (verb) {
     case Verb::put:
-      traffic_.puts += requests = first_of(profile_.put_keys);
+      traffic_.puts += requests = more_for(profile_.put_keys);
       traffic_.put_bytes += sent;
       traffic_.put_kb += std::max(1.0, std::ceil(static_cast<double>(sent) / 1024));
       break;
@@ -137,7 +143,7 @@ std::uint64_t StoreModel::count(Verb verb, std::size_t index, std::uint64_t sent
       ++traffic_.lists;
       break;
     case Verb::remove:
-      traffic_.removes += requests = first_of(profile_.remove_keys);
+      traffic_.removes += requests = more_for(profile_.remove_keys);
       break;
   }
   return requests;

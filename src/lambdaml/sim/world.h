@@ -113,6 +113,9 @@ struct Fault {
 /// How many requests of a batch of `n` keys a store has under way at once.
 std::size_t lanes_of(const StoreProfile& store, Verb verb, std::size_t n);
 
+/// How many requests a batch of so many keys is, of which one request takes `each`.
+double requests_for(std::size_t keys, double each);
+
 /// Requests and bytes of values, as a store counts them.
 struct Traffic {
   std::uint64_t puts = 0, gets = 0, lists = 0, removes = 0;
