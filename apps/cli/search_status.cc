@@ -1,5 +1,6 @@
 #include "apps/cli/search_status.h"
 
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/moment.h"
