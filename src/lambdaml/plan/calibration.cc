@@ -24,7 +24,7 @@ namespace {
 
 /// The store that stands for the folders of runs, and how long it is measured.
 constexpr const char* kFolder = "folder";
-constexpr double kFolder_s = 0.4;
+constexpr double kFolder_s = 0.8;
 /// Shorter measurements have no trial jobs.
 constexpr double kTrials_s = 2;
 /// Of a worker's process, where no finished job says it.
@@ -56,11 +56,11 @@ struct Measured {
     return out;
   }
 
-  /// Of a folder of this machine, whose requests are work of the thread that makes them.
+  /// Of a folder of this machine, whose requests are work of its processors from begin to end.
   YAML::Node folder_entry() const {
     YAML::Node out = entry("file", {});
-    out["host"]["request_ms"] = number(1e3 * measure.get_processor_s);
-    out["host"]["put_ms"] = number(1e3 * measure.put_processor_s);
+    out["host"]["request_ms"] = number(1e3 * worker::quantile(measure.gets, 0.5));
+    out["host"]["put_ms"] = number(1e3 * worker::quantile(measure.puts, 0.5));
     out["host"]["put_mb_ms"] = number(1e9 / measure.put_per_s);
     out["host"]["get_mb_ms"] = number(1e9 / measure.get_per_s);
     return out;
@@ -133,8 +133,8 @@ class Measurement {
   /// Of runs in the current folder, where jobs on this machine save their checkpoints: values of
   /// some KB, with computing in between, after which a file system takes twice as long for one.
   void measure_folder() {
-    constexpr std::size_t kCheckpoint = 16'000, kCache = 1 << 20;
-    constexpr double kStep_s = 1e-3;
+    constexpr std::size_t kCheckpoint = 32'000, kCache = 16 << 20;
+    constexpr double kStep_s = 2e-3;
     std::vector<std::size_t> numbers(kCache / sizeof(std::size_t));
     const auto compute = [&] {
       throw_if_interrupted();
@@ -150,17 +150,17 @@ class Measurement {
   /// What work on several threads takes longer than its longest part.
   void measure_threads() {
     constexpr int kTimes = 51;
-    constexpr double kPart_s = 100e-6;
-    const auto work = [](std::size_t) {
+    constexpr double kPart_s = 100e-6, kBetween_s = 20e-6;
+    const auto work_for = [](double seconds) {
       const Stopwatch clock;
-      while (clock.seconds() < kPart_s) {
+      while (clock.seconds() < seconds) {
       }
     };
     std::vector<double> seconds;
     for (int i = 0; i < kTimes; ++i) {
-      work(0);  // threads fall asleep meanwhile, as they do between the steps of a job
+      work_for(kBetween_s);  // threads fall asleep meanwhile, as they do between the steps of a job
       const Stopwatch clock;
-      parallel_for(processors(), processors(), work);
+      parallel_for(processors(), processors(), [&](std::size_t) { work_for(kPart_s); });
       seconds.push_back(clock.seconds() - kPart_s);
     }
     threads_s_ = std::max(0.0, worker::quantile(seconds, 0.5));

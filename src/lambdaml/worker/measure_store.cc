@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 
 #include <nlohmann/json.hpp>
 
@@ -19,19 +18,9 @@ namespace {
 
 using nlohmann::json;
 
-/// What this process has worked.
-double processor_s() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
-
 constexpr std::size_t kBatch = 32;
 constexpr std::size_t kMostRequests = 45'000;  ///< about small values
 constexpr std::size_t kMostTold = 401;
-
-/// Numbers that measurements of older functions do not have; such a batch is as quick as GETs.
-constexpr std::pair<const char*, double StoreMeasure::*> kNumbers[] = {
-    {"put_parallel", &StoreMeasure::put_parallel},
-    {"remove_parallel", &StoreMeasure::remove_parallel},
-    {"put_processor_s", &StoreMeasure::put_processor_s},
-    {"get_processor_s", &StoreMeasure::get_processor_s}};
 
 /// The times of each kind, by their names.
 constexpr std::pair<const char*, std::vector<double> StoreMeasure::*> kTimes[] = {
@@ -64,16 +53,12 @@ class Measurement {
   }
 
  private:
-  /// Seconds of a request, and, if wanted, what of it this process worked.
-  double timed(const std::function<void()>& request, std::vector<double>* processor = nullptr) {
+  double timed(const std::function<void()>& request) {
     if (limits_.between) limits_.between();
-    const double begin_s = processor == nullptr ? 0 : processor_s();
     const Stopwatch clock;
     request();
-    const double seconds = clock.seconds();
-    if (processor != nullptr) processor->push_back(processor_s() - begin_s);
     ++out_.requests;
-    return seconds;
+    return clock.seconds();
   }
 
   void measure_latencies() {
@@ -81,18 +66,15 @@ class Measurement {
     const std::size_t most = std::min(
         kMostRequests, limits_.requests - std::min(limits_.requests, kLeastMeasureRequests));
     const Buffer value(limits_.small_bytes);
-    std::vector<double> put_work, get_work;
     for (std::size_t i = 0; out_.puts.size() < kLeast ||
                             (clock_.seconds() < 0.5 * limits_.seconds && out_.requests < most);
          ++i) {
       const std::string key = fmt::format("key/{}", i % 8);
-      out_.puts.push_back(timed([&] { store_.save(key, value); }, &put_work));
-      out_.gets.push_back(timed([&] { store_.load(key); }, &get_work));
+      out_.puts.push_back(timed([&] { store_.save(key, value); }));
+      out_.gets.push_back(timed([&] { store_.load(key); }));
       if (i % 4 == 0) out_.lists.push_back(timed([&] { store_.list("key/"); }));
       if (i % 4 == 1) out_.removes.push_back(timed([&] { store_.remove(key); }));
     }
-    out_.put_processor_s = quantile(put_work, 0.5);
-    out_.get_processor_s = quantile(get_work, 0.5);
   }
 
   void measure_batches() {
@@ -190,9 +172,14 @@ std::vector<double> thinned(std::vector<double> values) {
 }  // namespace
 
 json StoreMeasure::to_json() const {
-  json object{{"put_per_s", put_per_s}, {"get_per_s", get_per_s}, {"parallel", parallel},
-              {"pushes", pushes},       {"adds", adds},           {"requests", requests}};
-  for (const auto& [name, number] : kNumbers) object[name] = this->*number;
+  json object{{"put_per_s", put_per_s},
+              {"get_per_s", get_per_s},
+              {"parallel", parallel},
+              {"put_parallel", put_parallel},
+              {"remove_parallel", remove_parallel},
+              {"pushes", pushes},
+              {"adds", adds},
+              {"requests", requests}};
   for (const auto& [name, times] : kTimes) object[name] = thinned(this->*times);
   if (ended_by) object["ended_by"] = *ended_by;
   return object;
@@ -204,9 +191,9 @@ StoreMeasure StoreMeasure::from_json(const json& object, const std::string& what
     out.put_per_s = object.at("put_per_s").get<double>();
     out.get_per_s = object.at("get_per_s").get<double>();
     out.parallel = object.at("parallel").get<double>();
-    out.put_parallel = out.remove_parallel = out.parallel;
-    for (const auto& [name, number] : kNumbers)
-      if (object.contains(name)) out.*number = object[name].get<double>();
+    // Functions of older versions measure batches of GETs only.
+    out.put_parallel = object.value("put_parallel", out.parallel);
+    out.remove_parallel = object.value("remove_parallel", out.parallel);
     out.pushes = object.at("pushes").get<bool>();
     out.adds = object.value("adds", false);
     out.requests = object.at("requests").get<std::size_t>();

@@ -20,9 +20,6 @@ struct StoreMeasure {
   double put_per_s = 0, get_per_s = 0;  ///< bytes a second of one connection; 0: not measured
   /// Of batches of keys, requests that are under way at once, or that fit the time of one.
   double parallel = 1, put_parallel = 1, remove_parallel = 1;
-  /// Processor seconds that this process, which does nothing else, spent on such a PUT and GET;
-  /// 0: not known.
-  double put_processor_s = 0, get_processor_s = 0;
   bool pushes = false;  ///< a wait ends when the value is saved, without polls
   bool adds = false;    ///< it adds up workers' vectors itself
   std::size_t requests = 0;
