@@ -166,14 +166,15 @@ class Measurement {
     threads_s_ = std::max(0.0, worker::quantile(seconds, 0.5));
   }
 
-  /// Bytes that all together move take no more than all processors.
+  /// Of a store with long pauses between polls, which trials would take for work with bytes: those
+  /// that all together move take no more than all processors.
   TrialLimits limits() const {
     const worker::StoreMeasure& alone = store_.measure;
+    TrialLimits out{.put_per_s = alone.put_per_s, .request_s = worker::quantile(alone.gets, 0.5)};
     const double byte_s = (1 / alone.put_per_s + 1 / alone.get_per_s) / 2;
-    const auto all = static_cast<double>(processors());
-    return {.put_per_s = alone.put_per_s,
-            .byte_work = all / (byte_s * store_.shared_per_s),
-            .request_s = worker::quantile(alone.gets, 0.5)};
+    if (store_.capabilities.polling_is_expensive)
+      out.byte_work = static_cast<double>(processors()) / (byte_s * store_.shared_per_s);
+    return out;
   }
 
   /// What all together move of large values, where several do so at once.

@@ -91,8 +91,8 @@ class TrialJobs {
  private:
   static constexpr std::uint64_t kRows = 400;
   /// Of a job, and of the epochs that one has more than another.
-  static constexpr int kTimes = 3;
-  static constexpr double kLong_s = 0.4, kTooLong_s = 3;
+  static constexpr int kTimes = 5;
+  static constexpr double kLong_s = 0.6, kTooLong_s = 3;
   static constexpr std::int64_t kMostEpochs = 100;
 
   /// A job with few epochs and with many.

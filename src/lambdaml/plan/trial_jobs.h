@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ struct Trials {
 /// What is known before.
 struct TrialLimits {
   double put_per_s = 0;  ///< bytes a second that the store takes from one client
-  double byte_work = 0;  ///< the most that Trials::byte_work can be
+  /// The most that Trials::byte_work can be.
+  double byte_work = std::numeric_limits<double>::infinity();
   double request_s = 0;  ///< the most by which Trials::request_s can be below 0
 };
 
