@@ -17,7 +17,7 @@ struct Calibration {
 
 /// Measures the store at `channel` from this process for about `seconds`: latencies of each verb,
 /// bandwidth, how many requests of a batch are under way at once, and whether waits are told; from
-/// two seconds on also with some twenty small jobs on it, in about ten seconds, which tell what
+/// two seconds on also with some thirty small jobs on it, in about twenty seconds, which tell what
 /// commands, and requests and bytes within jobs take.
 /// Leaves nothing in it. Its requests may cost money. Functions are processes of this machine,
 /// which start as the workers of the finished jobs in the folders `runs` did. Throws not_found for

@@ -29,7 +29,7 @@ struct TrialLimits {
   double request_s = 0;  ///< the most by which Trials::request_s can be below 0
 };
 
-/// Runs some twenty small jobs over `channel`, real ones and simulated by the profile that
+/// Runs some thirty small jobs over `channel`, real ones and simulated by the profile that
 /// `measured` returns, which it is asked for again as `out` becomes known (ADR 82). What the real
 /// ones take longer is, of jobs with more rounds, that of their requests; with more workers than
 /// processors, their work; with larger vectors, that of bytes; and what is left is the command's.
