@@ -1,13 +1,46 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstdlib>
+#include <new>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/comm/testing/patterns.h"
 #include "lambdaml/optim/testing/problems.h"
 #include "lambdaml/optim/testing/testing.h"
+
+namespace {
+std::atomic<std::size_t> held_bytes{0};
+std::atomic<std::size_t> most_held_bytes{0};
+
+void* counted(void* p) {
+  if (p == nullptr) return p;
+  const std::size_t size = ::malloc_usable_size(p);
+  const std::size_t now = held_bytes += size;
+  std::size_t most = most_held_bytes;
+  while (most < now && !most_held_bytes.compare_exchange_weak(most, now)) continue;
+  return p;
+}
+void freed(void* p) {
+  if (p != nullptr) held_bytes -= ::malloc_usable_size(p);
+  std::free(p);
+}
+}  // namespace
+
+// Counts the memory of this executable.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (void* p = counted(std::malloc(size == 0 ? 1 : size))) return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return counted(std::malloc(size == 0 ? 1 : size));
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { freed(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { freed(p); }
 
 /// What every optimizer must do, with the model it is for.
 namespace lambdaml::optim {
@@ -103,6 +136,60 @@ TEST_P(Conformance, RestoredAfterAnyStepGoesOnBitwise) {
     EXPECT_EQ(restored.totals[e].correct, expected.totals[e].correct);
   }
   EXPECT_EQ(restored.metrics, expected.metrics);
+}
+
+/// In bytes: state() and scalars().
+std::size_t saved_bytes(Optimizer& optimizer) {
+  std::size_t bytes = optimizer.scalars().size() * sizeof(double);
+  for (const auto& [name, values] : optimizer.state()) bytes += values.size_bytes();
+  return bytes;
+}
+
+TEST_P(Conformance, SaysBeforeItBeginsHowMuchMemoryItTakes) {
+  const Job one = [&] {
+    Job some = job(cut(random_rows(12, 20'000, 3, 1), 1));
+    some.batch = 6;  // two rounds, so that a state is also one within a pass
+    return some;
+  }();
+  const std::vector<float> initial = initial_parameters(one).front();
+  model::testing::run_workers(1, [&](comm::Communicator& communicator) {
+    const auto model = one.model();
+    const Rounds rounds(one);
+    const Plugin& plugin = registry().get(one.optimizer);
+    const Options options = options_of(plugin, one.options);
+    const std::size_t before = held_bytes;
+    most_held_bytes = before;
+    const auto optimizer = plugin.make({.model = *model,
+                                        .communicator = communicator,
+                                        .rows_per_round = rounds.rows_per_round(),
+                                        .rows = rounds.rows(),
+                                        .own_rows = rounds.rows(),
+                                        .epochs = one.epochs},
+                                       options);
+    EXPECT_LT(most_held_bytes - before, initial.size()) << "before it is known whether that fits";
+    const auto vectors = static_cast<double>(optimizer->vector_bytes());
+    const auto state = static_cast<double>(optimizer->state_bytes());
+    std::vector<float> start;
+    for (std::size_t i = 0; i < optimizer->starts(); ++i)
+      start.insert(start.end(), initial.begin(), initial.end());
+    const std::size_t without = held_bytes;
+    optimizer->prepare(one.parts[0].dense(), communicator);
+    optimizer->begin(start);
+    std::size_t saved = saved_bytes(*optimizer), most = 0;
+    for (Position p; p.epoch < one.epochs; ++p.epoch)
+      for (p.pass = 0; p.pass < optimizer->passes_per_epoch(); ++p.pass)
+        for (p.round = 0; p.round < rounds.count(); ++p.round) {
+          p.last_of_pass = p.round + 1 == rounds.count();
+          p.last_of_epoch = p.last_of_pass && p.pass + 1 == optimizer->passes_per_epoch();
+          most_held_bytes = held_bytes.load();
+          optimizer->step(rounds.batch_of(one.parts[0], p.round), p);
+          most = std::max<std::size_t>(most, most_held_bytes - without);
+          saved = std::max(saved, saved_bytes(*optimizer));
+        }
+    EXPECT_GT(static_cast<double>(most) / vectors, 0.9);
+    EXPECT_LT(static_cast<double>(most) / vectors, 1.2);  // the model takes some, too
+    EXPECT_NEAR(static_cast<double>(saved) / state, 1, 0.05);
+  });
 }
 
 TEST_P(Conformance, RefusesScalarsOfAnother) {

@@ -78,6 +78,10 @@ class Descent {
   std::uint64_t moment_bytes(std::size_t parameters) const {
     return rule_.moments().size() * parameters * sizeof(float);
   }
+  /// The bytes of what it needs besides, of so many parameters.
+  std::uint64_t scratch_bytes(std::size_t parameters) const {
+    return kind_ == Moments::own && !rule_.is_linear() ? parameters * sizeof(float) : 0;
+  }
 
   /// Each with a float for every learned parameter of the ranges.
   std::vector<std::span<float>> moments();

@@ -37,8 +37,10 @@ double dot_product(std::span<const double> a, std::span<const double> b) {
   return dot_in_double(a, b);
 }
 
-History::History(std::size_t capacity, std::size_t size)
-    : capacity_(capacity), size_(size), steps_(capacity * size), changes_(capacity * size) {}
+void History::begin() {
+  steps_.resize(capacity_ * size_);
+  changes_.resize(capacity_ * size_);
+}
 
 void History::add(std::span<const float> step, std::span<const float> change) {
   const double curvature = dot_product(step, change);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -13,8 +14,12 @@ double dot_product(std::span<const double> a, std::span<const double> b);
 /// Hessian (Nocedal, Wright 2006: "Numerical Optimization", algorithm 7.4).
 class History {
  public:
-  /// Keeps up to `capacity` steps of `size` parameters: 8 · capacity · size bytes.
-  History(std::size_t capacity, std::size_t size);
+  /// Keeps up to `capacity` steps of `size` parameters, for which begin() takes the memory.
+  History(std::size_t capacity, std::size_t size) : capacity_(capacity), size_(size) {}
+  /// Before anything else. Keeps what there is.
+  void begin();
+  /// Of its vectors, once it has begun.
+  std::uint64_t bytes() const { return 2 * capacity_ * size_ * sizeof(float); }
 
   /// What is known about the curvature of each parameter before any step, inverted and up to a
   /// common factor: the diagonal of the first approximation. Empty: all are the same. Must stay in

@@ -40,10 +40,22 @@ std::array<double, BasicMinimizer<Real>::kWindow> BasicMinimizer<Real>::no_value
 template <class Real>
 BasicMinimizer<Real>::BasicMinimizer(BasicObjective<Real> objective, std::size_t memory,
                                      std::size_t parameters)
-    : objective_(std::move(objective)), history_(memory, parameters) {}
+    : objective_(std::move(objective)), parameters_(parameters), history_(memory, parameters) {}
+
+template <class Real>
+std::uint64_t BasicMinimizer<Real>::bytes() const {
+  constexpr std::size_t kVectors = 5;
+  return history_.bytes() + (kVectors + kMostSteps) * parameters_ * sizeof(Real);
+}
+
+template <class Real>
+std::uint64_t BasicMinimizer<Real>::state_bytes() const {
+  return history_.bytes() + kSavedVectors * parameters_ * sizeof(Real);
+}
 
 template <class Real>
 void BasicMinimizer<Real>::begin(std::span<const Real> w) {
+  history_.begin();
   w_.assign(w.begin(), w.end());
   trial_ = w_;
   for (std::vector<Real>* vector : {&gradient_, &direction_, &steepest_})
@@ -270,7 +282,7 @@ State BasicMinimizer<Real>::state() {
 
 template <class Real>
 std::size_t BasicMinimizer<Real>::scalar_count() const {
-  return kScalars + (kIsDouble ? 4 * w_.size() : 0);
+  return kScalars + (kIsDouble ? kSavedVectors * w_.size() : 0);
 }
 
 template <class Real>

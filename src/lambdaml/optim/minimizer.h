@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <string>
@@ -40,7 +41,13 @@ class BasicMinimizer {
   /// Steps over which the decrease of the objective is judged.
   static constexpr std::size_t kWindow = 5;
 
+  /// Takes no memory of the size of the model before begin().
   BasicMinimizer(BasicObjective<Real> objective, std::size_t memory, std::size_t parameters);
+
+  /// Of its vectors, once it has begun, at most: while it compares steps.
+  std::uint64_t bytes() const;
+  /// Of these, what state() and scalars() have.
+  std::uint64_t state_bytes() const;
 
   /// Begins at w. Keeps the history: clear it, or keep it where the objective has changed by a
   /// linear term only.
@@ -84,6 +91,8 @@ class BasicMinimizer {
 
  private:
   static constexpr bool kIsDouble = std::is_same_v<Real, double>;
+  /// Of parameters, in the state besides the history.
+  static constexpr std::size_t kSavedVectors = 4;
   static std::array<double, kWindow> no_values();
 
   /// The change of the objective by a step from w to `point`, as that slope promises it.
@@ -100,6 +109,7 @@ class BasicMinimizer {
                               std::span<const Real> gradient);
 
   BasicObjective<Real> objective_;
+  std::size_t parameters_;
   History history_;
   std::vector<Real> w_;
   std::vector<Real> trial_;      ///< where the next gradient is computed

@@ -64,10 +64,13 @@ class Optimizer {
   /// Sets GradientModel::penalty_factors(), after the state was restored in a worker that continues
   /// from a checkpoint. Throws invalid_argument in an optimizer that has no such factors.
   virtual void set_penalty_factors(std::vector<float> factors);
-  /// The bytes of the vectors of this worker's training: parameters, gradients, moments. Before
-  /// begin(), and without what the model and the communicator need. 0: not known.
+  /// The bytes of the vectors of this worker's training, at the time when they are the most:
+  /// parameters, gradients, moments, and what a step needs for a while. Before begin(), and without
+  /// what the model and the communicator need; 0: negligible. A job that would not fit the memory
+  /// is refused by it, on the user's machine, so nothing of the size of the model exists before
+  /// begin() or prepare().
   virtual std::uint64_t vector_bytes() const { return 0; }
-  /// Of these, the bytes that state() will have.
+  /// Of these, the bytes that state() and scalars() will have together, at most.
   virtual std::uint64_t state_bytes() const { return 0; }
   /// Whether the vectors that it merges are doubles: the totals of a message, which no pattern
   /// cuts.

@@ -8,7 +8,7 @@ namespace lambdaml::optim {
 
 template <class Real>
 void BasicPass<Real>::begin() {
-  std::ranges::fill(sums_, 0.0);
+  sums_.assign(parameters_, 0.0);
   losses_ = {};
   totals_ = {};
 }
@@ -47,8 +47,7 @@ void BasicPass<Real>::set_scalars(std::span<const double> scalars) {
   check_scalars(scalars, scalar_count());
   totals_ = take_totals(scalars, 0);
   std::copy_n(scalars.begin() + 3, losses_.size(), losses_.begin());
-  std::copy(scalars.begin() + 3 + static_cast<std::ptrdiff_t>(losses_.size()), scalars.end(),
-            sums_.begin());
+  sums_.assign(scalars.begin() + 3 + static_cast<std::ptrdiff_t>(losses_.size()), scalars.end());
 }
 
 template class BasicPass<float>;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -19,7 +20,14 @@ class BasicPass {
   using Sums =
       std::conditional_t<std::is_same_v<Real, float>, model::GradientModel, model::DoubleSums>;
 
-  explicit BasicPass(std::size_t parameters) : sums_(parameters) {}
+  /// Takes no memory of the size of the model before begin().
+  explicit BasicPass(std::size_t parameters) : parameters_(parameters) {}
+  /// Of its vectors, once it has begun.
+  std::uint64_t bytes() const {
+    return parameters_ * (sizeof(double) + (std::is_same_v<Real, float> ? sizeof(float) : 0));
+  }
+  /// Of these, what append_scalars() adds.
+  std::uint64_t state_bytes() const { return parameters_ * sizeof(double); }
 
   void begin();
   void add(Sums& model, const model::Batch& batch, BasicMinimizer<Real>& minimizer);
@@ -32,9 +40,10 @@ class BasicPass {
   /// For suspensions within a pass.
   void append_scalars(std::vector<double>& scalars) const;
   void set_scalars(std::span<const double> scalars);
-  std::size_t scalar_count() const { return 3 + losses_.size() + sums_.size(); }
+  std::size_t scalar_count() const { return 3 + losses_.size() + parameters_; }
 
  private:
+  std::size_t parameters_;
   std::vector<double> sums_;
   std::vector<float> scratch_;  ///< a batch's gradient in float
   std::array<double, Minimizer::kMostSteps> losses_{};

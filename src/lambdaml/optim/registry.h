@@ -38,6 +38,8 @@ struct Plugin {
   /// The option that gives the number of epochs, if the optimizer counts them its own way (ADMM's
   /// outer epochs).
   std::string epochs_option = "epochs";
+  /// The option of which a smaller value takes less memory; empty: none.
+  std::string memory_option = "";
   /// Values that a new job has of options of its own, of the job or of models, by name, where they
   /// are not set, given those that are. In job files of old versions, what is not set has the
   /// option's default. Empty: none.

@@ -17,6 +17,9 @@ class SignAveraging final : public Optimizer {
         model_(gradient_model(problem_.model, "sign_avg")),
         step_(options.real("sign_step")) {}
 
+  std::uint64_t vector_bytes() const override { return 2 * state_bytes(); }
+  std::uint64_t state_bytes() const override { return model_.parameter_count() * sizeof(float); }
+
   void begin(std::span<const float> parameters) override {
     parameters_.assign(parameters.begin(), parameters.end());
     update_.assign(parameters.size(), 0.0F);

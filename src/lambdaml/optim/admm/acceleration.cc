@@ -44,11 +44,14 @@ bool solve(std::vector<double>& a, std::vector<double>& b) {
 Acceleration::Acceleration(std::size_t steps, std::size_t size)
     : capacity_(steps == 0 ? 0 : steps + 1),
       size_(size),
-      changes_(capacity_ * size),
-      owns_(capacity_ * size),
-      means_(capacity_ * size),
       gram_(capacity_ * capacity_),
       products_(capacity_) {}
+
+void Acceleration::begin() {
+  for (std::vector<float>* vectors : {&changes_, &owns_, &means_})
+    vectors->assign(capacity_ * size_, 0.0F);
+  clear();
+}
 
 std::span<const double> Acceleration::products(std::span<const float> change) {
   std::ranges::fill(products_, 0.0);

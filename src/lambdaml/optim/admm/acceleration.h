@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -20,9 +21,13 @@ namespace lambdaml::optim::admm {
 /// from the step that had the smallest. Used by one thread.
 class Acceleration {
  public:
-  /// Remembers `steps` steps besides the newest one: 12 · (steps + 1) · size bytes. 0: none, and
-  /// nothing is extrapolated.
+  /// Remembers `steps` steps besides the newest one, for which begin() takes the memory. 0: none,
+  /// and nothing is extrapolated.
   Acceleration(std::size_t steps, std::size_t size);
+  /// Before anything else. Forgets all steps.
+  void begin();
+  /// Of its vectors, once it has begun; add_to() has all of them.
+  std::uint64_t bytes() const { return 3 * capacity_ * size_ * sizeof(float); }
 
   bool is_on() const { return capacity_ > 1; }
   /// How many numbers products() are.

@@ -14,7 +14,9 @@ namespace {
 class Iteration {
  public:
   explicit Iteration(std::size_t memory)
-      : parts_{Acceleration(memory, 2), Acceleration(memory, 2)} {}
+      : parts_{Acceleration(memory, 2), Acceleration(memory, 2)} {
+    for (Acceleration& part : parts_) part.begin();
+  }
 
   /// One step; returns the squared change. Before it is extrapolated, T(c) is offset by `miss`.
   double step(float miss = 0) {
@@ -88,6 +90,7 @@ TEST(Acceleration, GoesBackAfterAMiss) {
 
 TEST(Acceleration, RestsWhereNothingMoves) {
   Acceleration acceleration(2, 1);
+  acceleration.begin();
   std::vector<float> own = {3}, mean = {3};
   for (int k = 0; k < 5; ++k) {
     const std::vector<double> sums(3);

@@ -94,6 +94,15 @@ class Admm final : public Optimizer {
   }
 
   std::uint64_t passes_per_epoch() const override { return solver_->passes(); }
+  std::uint64_t vector_bytes() const override {
+    const std::size_t vectors = acceleration_.is_on() ? 5 : 4;
+    return vectors * model_.parameter_count() * sizeof(float) + solver_->vector_bytes() +
+           acceleration_.bytes();
+  }
+  std::uint64_t state_bytes() const override {
+    return 2 * model_.parameter_count() * sizeof(float) + solver_->state_bytes() +
+           acceleration_.bytes();
+  }
 
   void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
     if (!is_balanced_) return;
@@ -111,6 +120,7 @@ class Admm final : public Optimizer {
     contribution_ = z_;
     target_.clear();
     solver_->begin(z_);
+    acceleration_.begin();
     scratch_.assign(z_.size(), 0.0F);
   }
 
@@ -355,6 +365,7 @@ void register_plugin(Registry& registry) {
                              .help = "how far the common model moved, weighed by rho",
                              .label = "dual"}},
                 .epochs_option = "admm_epochs",
+                .memory_option = "admm_memory",
                 .defaults = defaults,
                 .merges_increments = false,
                 .converges = true,

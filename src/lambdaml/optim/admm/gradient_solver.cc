@@ -16,6 +16,12 @@ class GradientSolver final : public LocalSolver {
         momentum_(static_cast<float>(options.real("momentum"))) {}
 
   std::uint64_t passes() const override { return passes_; }
+  std::uint64_t vector_bytes() const override {
+    return state_bytes() + model_.parameter_count() * sizeof(float);
+  }
+  std::uint64_t state_bytes() const override {
+    return (momentum_ == 0 ? 2 : 3) * model_.parameter_count() * sizeof(float);
+  }
 
   void begin(std::span<const float> x) override {
     x_.assign(x.begin(), x.end());

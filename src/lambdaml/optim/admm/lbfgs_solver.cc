@@ -24,13 +24,21 @@ class LbfgsSolver final : public LocalSolver {
         most_passes_(static_cast<std::uint64_t>(options.integer("epochs"))),
         minimizer_(Objective(0, 0, model_.penalized()), kMemory, model_.parameter_count()),
         pass_(model_.parameter_count()),
-        gradient_(model_.parameter_count()),
         own_rows_(problem.own_rows) {}
 
   std::uint64_t passes() const override { return passes_; }
+  std::uint64_t vector_bytes() const override {
+    // x, the gradient, and the objective's anchor.
+    return minimizer_.bytes() + pass_.bytes() + 3 * model_.parameter_count() * sizeof(float);
+  }
+  std::uint64_t state_bytes() const override {
+    return minimizer_.state_bytes() + pass_.state_bytes() +
+           model_.parameter_count() * sizeof(float);
+  }
 
   void begin(std::span<const float> x) override {
     x_.assign(x.begin(), x.end());
+    gradient_.assign(x.size(), 0.0F);
     minimizer_.begin(x_);
   }
 

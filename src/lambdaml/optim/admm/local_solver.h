@@ -26,6 +26,10 @@ class LocalSolver {
 
   /// Passes of this outer epoch, as far as is known.
   virtual std::uint64_t passes() const = 0;
+  /// Of its vectors and, of these, of its part of the state; before begin().
+  virtual std::uint64_t vector_bytes() const = 0;
+  virtual std::uint64_t state_bytes() const = 0;
+  /// Takes the memory for them.
   virtual void begin(std::span<const float> x) = 0;
   /// Begins the problem of an outer epoch.
   virtual void start(const Task& task) = 0;

@@ -33,6 +33,13 @@ class ExpectationMaximization final : public Optimizer {
         starts_(static_cast<std::size_t>(options.integer("n_init"))) {}
 
   std::size_t starts() const override { return starts_.size(); }
+  std::uint64_t vector_bytes() const override {
+    return state_bytes() + starts() * model_.sums_count() * sizeof(double);
+  }
+  std::uint64_t state_bytes() const override {
+    return starts() * (model_.parameter_count() * sizeof(float) +
+                       model_.sums_count() * (sizeof(float) + sizeof(double)));
+  }
 
   void begin(std::span<const float> parameters) override {
     parameters_.assign(parameters.begin(), parameters.end());
@@ -196,6 +203,7 @@ void register_plugin(Registry& registry) {
                     .minimum = 1,
                     .maximum = 1000}},
        .metrics = {{.name = "moved", .help = "how far the parameters moved, √ Σ squared distance"}},
+       .memory_option = "n_init",
        .merges_increments = false,
        .whole_passes = true,
        .converges = true,

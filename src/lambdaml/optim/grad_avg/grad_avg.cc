@@ -44,7 +44,8 @@ class GradientAveraging final : public Optimizer {
   }
 
   std::uint64_t vector_bytes() const override {
-    return state_bytes() + problem_.model.parameter_count() * sizeof(float);
+    const std::size_t all = problem_.model.parameter_count();
+    return state_bytes() + all * sizeof(float) + descent_.scratch_bytes(all);
   }
   std::uint64_t state_bytes() const override {
     const std::size_t all = problem_.model.parameter_count();

@@ -41,11 +41,7 @@ class Lbfgs final : public Optimizer {
                                         model_.penalized()),
                    static_cast<std::size_t>(options.integer("lbfgs_memory")),
                    model_.parameter_count()),
-        pass_(model_.parameter_count()),
-        merged_(model_.parameter_count()),
-        rounded_(kIsDouble ? model_.parameter_count() : 0),
-        scales_(model_.parameter_count(), 1.0F) {
-    minimizer_.history().set_scales(scales_);
+        pass_(model_.parameter_count()) {
     if (model_.learned() != model_.parameter_count())
       fail(Code::invalid_argument,
            "the optimizer lbfgs needs a model without statistics such as batch normalization's; "
@@ -53,6 +49,15 @@ class Lbfgs final : public Optimizer {
   }
 
   std::uint64_t passes_per_epoch() const override { return passes_; }
+  std::uint64_t vector_bytes() const override {
+    const std::size_t count = model_.parameter_count();
+    return minimizer_.bytes() + pass_.bytes() + count * (sizeof(Real) + sizeof(float)) +
+           (kIsDouble ? count * sizeof(float) : 0);
+  }
+  std::uint64_t state_bytes() const override {
+    const std::size_t floats = model_.parameter_count() * (kIsDouble ? 2 : 1);
+    return minimizer_.state_bytes() + pass_.state_bytes() + floats * sizeof(float);
+  }
   bool merges_doubles() const override { return kIsDouble; }
   void set_penalty_factors(std::vector<float> factors) override {
     minimizer_.objective().set_factors(std::move(factors));
@@ -65,9 +70,9 @@ class Lbfgs final : public Optimizer {
   /// the bounds themselves take three times as many steps as no scales, on 200,000 rows of text a
   /// third; their roots take as many and a third. One merge of a vector.
   void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
-    std::vector<double> curvatures(scales_.size());
+    std::vector<double> curvatures(model_.parameter_count());
     if (!model_.add_curvatures(rows, curvatures)) return;
-    std::vector<float> merged(scales_.size());
+    std::vector<float> merged(curvatures.size());
     std::ranges::transform(curvatures, merged.begin(),
                            [](double sum) { return static_cast<float>(sum); });
     auto n = static_cast<double>(rows.rows());
@@ -77,12 +82,17 @@ class Lbfgs final : public Optimizer {
     const float largest = *std::ranges::max_element(merged);
     if (!(largest > 0) || !std::isfinite(largest)) return;
     // Of a column of zeros there is none, and no gradient.
+    scales_.resize(merged.size());
     for (std::size_t i = 0; i < scales_.size(); ++i)
       scales_[i] = 1 / std::sqrt(std::max(merged[i], 1e-12F * largest));
   }
 
   void begin(std::span<const float> parameters) override {
+    scales_.resize(parameters.size(), 1.0F);
+    merged_.resize(parameters.size());
+    if constexpr (kIsDouble) rounded_.resize(parameters.size());
     minimizer_.history().clear();
+    minimizer_.history().set_scales(scales_);
     minimizer_.begin(std::vector<Real>(parameters.begin(), parameters.end()));
     round();
   }
@@ -322,6 +332,7 @@ void register_plugin(Registry& registry) {
              .choices = {kFloat, kDouble}}},
        .metrics = {{.name = "objective", .help = "mean loss and penalties", .label = "objective"},
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},
+       .memory_option = "lbfgs_memory",
        .defaults = defaults,
        .merges_increments = false,
        .needs_all_workers = true,

@@ -35,6 +35,7 @@ Job least_squares(const Rows& rows, std::size_t workers,
 TEST(History, MultipliesByTheInverseHessianOfAQuadratic) {
   // With as many conjugate steps as dimensions, H is exactly the inverse.
   History history(4, 3);
+  history.begin();
   std::vector<double> v{1, 2, 3};
   history.multiply(v);
   EXPECT_EQ(v, (std::vector<double>{1, 2, 3})) << "the identity";
@@ -51,6 +52,7 @@ TEST(History, MultipliesByTheInverseHessianOfAQuadratic) {
 
 TEST(History, LeavesOutStepsWithoutPositiveCurvature) {
   History history(2, 2);
+  history.begin();
   history.add(std::vector<float>{1, 0}, std::vector<float>{-1, 0});
   history.add(std::vector<float>{1, 0}, std::vector<float>{0, 1});
   history.add(std::vector<float>{0, 0}, std::vector<float>{0, 0});
@@ -64,6 +66,7 @@ TEST(History, LeavesOutDoublesOfWhichRoundingLeavesNoCurvature) {
       {{1e-60, 0}, {1e-60, 0}}};
   for (const auto& [step, change] : pairs) {
     History history(1, 2);
+    history.begin();
     history.add(Doubles{1, 0}, Doubles{2, 0});
     history.add(step, change);
     Doubles v{1, 2};
@@ -75,6 +78,7 @@ TEST(History, LeavesOutDoublesOfWhichRoundingLeavesNoCurvature) {
 TEST(History, MultipliesByStepsWhoseSquaresNoFloatHolds) {
   for (const double small : {1e-25, 1e-37}) {
     History history(1, 2);
+    history.begin();
     history.add(std::vector<double>{small, 0}, std::vector<double>{2 * small, 0});
     std::vector<double> v{1, 2};
     history.multiply(v);

@@ -36,7 +36,9 @@ class ModelAveraging final : public Optimizer {
   }
 
   std::uint64_t vector_bytes() const override {
-    return state_bytes() + problem_.model.parameter_count() * sizeof(float);
+    const std::size_t all = problem_.model.parameter_count();
+    return state_bytes() + all * sizeof(float) + descent_.scratch_bytes(all) +
+           (merges_moments_ ? descent_.moment_bytes(all) : 0);
   }
   std::uint64_t state_bytes() const override {
     const std::size_t all = problem_.model.parameter_count();
@@ -110,6 +112,7 @@ class ModelAveraging final : public Optimizer {
   /// Averages the moments, and the counts of steps, as the models were.
   void merge_moments(float weight) {
     std::vector<float> all;
+    all.reserve(descent_.moment_bytes(parameters_.size()) / sizeof(float));
     for (const std::span<float> moment : descent_.moments())
       for (const float value : moment) all.push_back(weight * value);
     double steps = static_cast<double>(weight) * descent_.steps();
