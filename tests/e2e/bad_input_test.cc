@@ -31,6 +31,9 @@ std::string numbered_rows(int n) {
   return out;
 }
 
+/// What is refused takes no memory of the size of what it asks for: that may be more than there is.
+constexpr std::uint64_t kMostBytes = 300U << 20U;
+
 class BadInput : public CliTest, public testing::WithParamInterface<BadCase> {};
 
 TEST_P(BadInput, GetsOneLineAndLeavesNothing) {
@@ -48,6 +51,7 @@ TEST_P(BadInput, GetsOneLineAndLeavesNothing) {
         << "'" << text << "' is not in: " << result.err;
   EXPECT_FALSE(fs::exists(folder() / "runs"));
   EXPECT_FALSE(fs::exists(folder() / "out"));
+  EXPECT_LT(result.most_bytes, kMostBytes);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -86,6 +90,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
                 {"--memory-mb", "128"},
                 {"merging", "--memory-mb"}},
+        BadCase{"the_optimizer_takes_more_than_the_memory",
+                "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
+                {"--workers", "1", "--memory-mb", "8000"},
+                {"the vectors of lbfgs", "--lbfgs-memory", "--optim", "--memory-mb"}},
+        BadCase{"admm_takes_more_than_the_memory",
+                "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
+                {"--optim", "admm", "--workers", "1", "--memory-mb", "8000"},
+                {"the vectors of admm", "--admm-memory", "--memory-mb"}},
+        BadCase{"clusters_take_more_than_the_memory",
+                "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
+                {"--model", "kmeans", "--clusters", "2", "--workers", "1", "--memory-mb", "2000"},
+                {"the vectors of em", "--memory-mb"}},
         BadCase{"option_of_another_pattern",
                 kGood,
                 {"--staleness", "2"},

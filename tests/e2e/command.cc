@@ -8,6 +8,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,9 +105,11 @@ bool Command::runs() const {
 
 Result Command::wait() {
   int status = 0;
-  ::waitpid(pid_, &status, 0);
+  struct rusage usage {};
+  ::wait4(pid_, &status, 0, &usage);
   pid_ = -1;
   Result result;
+  result.most_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) << 10U;
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   result.out = slurp(out_);
   result.err = slurp(err_);

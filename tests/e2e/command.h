@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct Result {
   int exit_code = -1;  ///< 128 + signal when a signal ended it
   std::string out;
   std::string err;
+  std::uint64_t most_bytes = 0;  ///< of memory at once, of the command or of one of its processes
 
   /// The last line of stdout as JSON.
   nlohmann::json json() const;

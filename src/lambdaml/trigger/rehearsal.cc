@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 
 #include <fmt/ranges.h>
 
@@ -23,8 +24,8 @@ namespace {
 
 /// Copies of its part of the data, while a worker puts the rows in order.
 constexpr std::uint64_t kCopiesOfData = 2;
-/// A model that does not state its memory is small, unless merging is not.
-constexpr std::uint64_t kMergingWorthAsking = 32U << 20U;
+/// A model that does not state its memory is small, unless its vectors and merging are not.
+constexpr std::uint64_t kWorthAsking = 32U << 20U;
 
 /// A model gives no probability to an unknown label, so such rows have no loss.
 void require_known_labels(const data::Manifest& test, const data::Manifest& data,
@@ -132,6 +133,55 @@ std::uint64_t bytes_for_merging(const Options& options, const model::Model& mode
   return comm::bytes_needed(options.text("sync_mode"), sizes, channel);
 }
 
+/// What the user may change so that the optimizer's vectors take less, each followed by ", ".
+std::string less_memory_for_vectors(const optim::Plugin& optimizer, const Options& options,
+                                    const model::Model& model) {
+  if (optimizer.memory_option.empty()) return "";
+  std::string advice;
+  const auto option = std::ranges::find(optimizer.options, optimizer.memory_option, &Option::name);
+  if (option != optimizer.options.end() &&
+      static_cast<double>(options.integer(option->name)) > option->minimum.value_or(0))
+    advice += "a smaller " + flag_of(option->name) + ", ";
+  // Others can train it, too.
+  if (dynamic_cast<const model::GradientModel*>(&model) != nullptr) advice += "another --optim, ";
+  return advice;
+}
+
+/// Throws if a worker needs more memory than a function may use. Takes none of that size itself.
+void require_memory(const Options& options, const StagedData& staged, const model::Plugin& plugin,
+                    const model::Model& model, const optim::Optimizer& optimizer,
+                    storage::Storage& channel) {
+  const data::Manifest& data = staged.data;
+  const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
+                             *std::max_element(data.part_rows.begin(), data.part_rows.end()));
+  const std::uint64_t training = model.training_bytes(rows);
+  const std::uint64_t merging = bytes_for_merging(options, model, optimizer, channel);
+  // Of its state a worker makes a copy before a step in which its time may end, and for a store
+  // that takes a checkpoint in one piece.
+  const std::uint64_t vectors = optimizer.vector_bytes() + optimizer.state_bytes();
+  if (training == 0 && merging + vectors < kWorthAsking) return;
+  const std::uint64_t definition = staged.definition ? staged.definition->size() : 0;
+  const std::uint64_t needed =
+      training + definition + vectors + data.bytes / data.parts() * kCopiesOfData + merging;
+  if (needed <= static_cast<std::uint64_t>(options.integer("memory_mb")) << 20U) return;
+  const std::string& optim = options.text("optim");
+  std::string advice;
+  if (training > 0) advice += "a smaller --batch-size or --micro-batch, ";
+  if (vectors > needed / 2)
+    advice += less_memory_for_vectors(optim::registry().get(optim), options, model);
+  else
+    advice += optimizer.merges_doubles() ? "more --workers, " : "more --workers or --aggregators, ";
+  if (!advice.empty()) advice += "or ";
+  const bool is_deployed =
+      faas::registry().get(options.text("platform")).deployed_function != nullptr;
+  fail(Code::invalid_argument,
+       "{} needs about {} for the vectors of {} and a copy of its state ({}), batches of {} rows, "
+       "its part of the data and merging ({}), and a function may use {} MB: use {}a larger "
+       "--memory-mb{}",
+       plugin.name, human_bytes(needed), optim, human_bytes(vectors), rows, human_bytes(merging),
+       options.integer("memory_mb"), advice, is_deployed ? " of lambdaml deploy" : "");
+}
+
 }  // namespace
 
 void rehearse(Options options, const StagedData& staged, storage::Storage& channel) {
@@ -177,31 +227,10 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   problem.rows = problem.own_rows = 1;
   problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
   const auto optimizer = optim::registry().get(options.text("optim")).make(problem, options);
+  require_memory(options, staged, plugin, *model, *optimizer, channel);
   if (const auto* gradient = dynamic_cast<const model::GradientModel*>(model.get()))
     if (std::vector<float> factors = gradient->penalty_factors({}); !factors.empty())
       optimizer->set_penalty_factors(std::move(factors));
-  const bool is_deployed =
-      faas::registry().get(options.text("platform")).deployed_function != nullptr;
-  const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
-                             *std::max_element(data.part_rows.begin(), data.part_rows.end()));
-  const std::uint64_t training = model->training_bytes(rows);
-  const std::uint64_t merging = bytes_for_merging(options, *model, *optimizer, channel);
-  // Of its state a worker makes a copy before a step in which its time may end, and for a store
-  // that takes a checkpoint in one piece.
-  const std::uint64_t state = optimizer->vector_bytes() + optimizer->state_bytes();
-  const std::uint64_t definition = staged.definition ? staged.definition->size() : 0;
-  const std::uint64_t needed =
-      training + definition + state + data.bytes / data.parts() * kCopiesOfData + merging;
-  if ((training > 0 || merging >= kMergingWorthAsking) &&
-      needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
-    fail(
-        Code::invalid_argument,
-        "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
-        "function may use {} MB: use a smaller --batch-size or --micro-batch, more --workers{}, or "
-        "a larger --memory-mb{}",
-        plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"),
-        optimizer->merges_doubles() ? "" : " or --aggregators",
-        is_deployed ? " of lambdaml deploy" : "");
 }
 
 }  // namespace lambdaml::trigger
