@@ -245,15 +245,6 @@ class ScriptedServer {
     }
   }
 
-  static bool send_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent <= 0) return false;
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-    }
-    return true;
-  }
-
   /// False if the server ends meanwhile.
   bool pause(double seconds) {
     if (seconds <= 0) return true;

@@ -7,13 +7,13 @@
 #include <vector>
 
 #include <gmock/gmock.h>
-#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/testing/listener.h"
 #include "lambdaml/base/wait.h"
 
 namespace lambdaml {
@@ -24,23 +24,16 @@ using testing::HasSubstr;
 /// Listens on a free port of 127.0.0.1.
 class Listener {
  public:
-  Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(::bind(fd_.get(), generic, size), 0);
-    EXPECT_EQ(::listen(fd_.get(), 16), 0);
-    EXPECT_EQ(::getsockname(fd_.get(), generic, &size), 0);
-    port_ = ntohs(address.sin_port);
-  }
+  Listener() : Listener(listen_on_loopback(16)) {}
   std::uint16_t port() const { return port_; }
   FileDescriptor accept() const { return FileDescriptor(::accept(fd_.get(), nullptr, nullptr)); }
 
  private:
+  explicit Listener(std::pair<int, int> made)
+      : fd_(made.first), port_(static_cast<std::uint16_t>(made.second)) {}
+
   FileDescriptor fd_;
-  std::uint16_t port_ = 0;
+  std::uint16_t port_;
 };
 
 std::shared_ptr<Patience> patience_of(double seconds) {
@@ -95,16 +88,20 @@ TEST(Sockets, CarryLinesAndBytesBothWays) {
   reads.join();
 }
 
-/// Sends so many bytes, and waits until all of them have arrived.
-void send_and_wait(const FileDescriptor& peer, std::size_t bytes, const Socket& socket) {
-  const std::string all(bytes, 'x');
-  ASSERT_EQ(::send(peer.get(), all.data(), bytes, MSG_NOSIGNAL), static_cast<ssize_t>(bytes));
+/// Waits until so many bytes, or more, have arrived and were not received.
+void wait_for_unread(std::size_t bytes, const Socket& socket) {
   int arrived = 0;
   for (const Deadline deadline = Deadline::in(60); !deadline.passed(); pause_for(0.001)) {
     ASSERT_EQ(::ioctl(socket.descriptor(), FIONREAD, &arrived), 0);
-    if (arrived == static_cast<int>(bytes)) return;
+    if (arrived >= static_cast<int>(bytes)) return;
   }
   FAIL() << arrived << " of " << bytes << " bytes arrived";
+}
+
+/// Sends so many bytes, and waits until all of them have arrived.
+void send_and_wait(const FileDescriptor& peer, std::size_t bytes, const Socket& socket) {
+  ASSERT_TRUE(send_all(peer.get(), std::string(bytes, 'x')));
+  wait_for_unread(bytes, socket);
 }
 
 /// How many bytes wake a read of the socket.
@@ -152,6 +149,32 @@ TEST(Sockets, ReceiveThePartOfAValueThatHasCome) {
     send_and_wait(peer, 5000, socket);
     EXPECT_EQ(socket.receive({&place, 1}, value.size()), 5000U);
   }
+}
+
+TEST(Sockets, AreWokenForNoMoreBytesOfALargeValueThanTheirBufferHolds) {
+  constexpr std::size_t kMost = 256 << 10;
+  const Listener listener;
+  Socket socket("127.0.0.1", listener.port(), patience_of(30));
+  const FileDescriptor peer = listener.accept();
+  std::string sent(3 * kMost + 1000, '\0');
+  for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 7 + i / 256);
+  std::string value(sent.size(), '\0');
+  iovec place{value.data(), value.size()};
+  socket.begin();
+  // The first read of the value makes the buffer as large as it is to be.
+  const std::size_t first = 1000;
+  ASSERT_TRUE(send_all(peer.get(), std::string_view(sent).substr(0, first)));
+  ASSERT_EQ(socket.receive({&place, 1}, value.size()), first);
+  std::thread sends(
+      [&] { EXPECT_TRUE(send_all(peer.get(), std::string_view(sent).substr(first))); });
+  wait_for_unread(kMost, socket);
+  place = {value.data() + first, value.size() - first};
+  const std::size_t more = socket.receive({&place, 1}, value.size() - first);
+  EXPECT_GE(more, kMost);
+  EXPECT_EQ(low_water(socket), static_cast<int>(kMost));
+  SocketInput(socket).read(std::as_writable_bytes(std::span(value).subspan(first + more)));
+  sends.join();
+  EXPECT_TRUE(value == sent);
 }
 
 TEST(Sockets, AreWokenByEachByteWhereAnythingIsWaitedFor) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <netinet/in.h>
@@ -24,6 +25,16 @@ inline std::pair<int, int> listen_on_loopback(int backlog) {
       ::getsockname(listener, generic, &size) != 0)
     throw std::runtime_error(std::string("a test server: ") + std::strerror(errno));
   return {listener, ntohs(address.sin_port)};
+}
+
+/// Whether the peer takes all of them.
+inline bool send_all(int socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
 }
 
 }  // namespace lambdaml

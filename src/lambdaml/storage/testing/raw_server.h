@@ -81,15 +81,6 @@ class RawServer {
     }
   }
 
-  static bool send_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent <= 0) return false;
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-    }
-    return true;
-  }
-
   Answer answer_;
   std::string first_, forever_;
   int listener_ = -1;
