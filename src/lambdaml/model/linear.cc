@@ -203,8 +203,7 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const Real> parameters
                   const BasicMargins<Real> margins{
                       tile.rows,    outputs_, stride_,
                       targets + at, z,        weights == nullptr ? nullptr : weights + at};
-                  totals.loss += weights == nullptr ? losses(margins, totals.correct)
-                                                    : weighted_losses(margins, totals.correct);
+                  totals.loss += losses(margins, totals.correct);
                   ahead.third();
                   if (own == nullptr) {
                     if (classes_ == 0) add_errors(margins, totals);
@@ -259,11 +258,14 @@ template <class Real>
 double LinearModel::losses(BasicMargins<Real> rows, double& correct) const {
   auto of_known = [&](const BasicMargins<Real>& part) {
     if (outputs_ > 1) return many_classes(part, correct);
-    const tensor::LossSums sums = tensor::apply_loss(one_margin(), part.n, part.targets, part.z);
+    const tensor::LossSums sums =
+        tensor::apply_loss(one_margin(), part.n, part.targets, part.weights, part.z);
     correct += sums.correct;
     return sums.loss;
   };
-  if (all_known(rows.targets, rows.n)) return of_known(rows);
+  const bool can_weigh = outputs_ == 1 || rows.weights == nullptr;
+  if (can_weigh && all_known(rows.targets, rows.n)) return of_known(rows);
+  if (rows.weights != nullptr) return losses_by_weight(rows, correct);
 
   double loss = 0;
   std::size_t i = 0;
@@ -279,13 +281,7 @@ double LinearModel::losses(BasicMargins<Real> rows, double& correct) const {
 }
 
 template <class Real>
-double LinearModel::weighted_losses(const BasicMargins<Real>& rows, double& correct) const {
-  if (outputs_ == 1 && all_known(rows.targets, rows.n)) {
-    const tensor::LossSums sums =
-        tensor::apply_loss(one_margin(), rows.n, rows.targets, rows.weights, rows.z);
-    correct += sums.correct;
-    return sums.loss;
-  }
+double LinearModel::losses_by_weight(const BasicMargins<Real>& rows, double& correct) const {
   double loss = 0;
   for (std::size_t i = 0; i < rows.n;) {
     const float weight = rows.weights[i];
@@ -429,8 +425,7 @@ void LinearModel::add_losses(const Batch& batch, std::span<const Real> parameter
         for (std::size_t c = 0; c < outputs_; ++c)
           for (std::size_t i = c * stride_; i < c * stride_ + tile.rows; ++i)
             at[i] = z[i] + t * slopes[i];
-        own[k] +=
-            rows.weights == nullptr ? this->losses(rows, correct) : weighted_losses(rows, correct);
+        own[k] += this->losses(rows, correct);
       }
     };
     std::visit(

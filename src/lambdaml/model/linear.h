@@ -124,12 +124,13 @@ class LinearModel : public GradientModel, private DoubleSums {
     return classes_ == 0 || (target >= 0 && target < static_cast<float>(classes_));
   }
   bool all_known(const float* targets, std::size_t n) const;
-  /// Replaces margins by ∂loss/∂z and returns the sum of the losses, without weights.
+  /// Replaces margins by ∂loss/∂z and returns the sum of the losses, with weights if there are
+  /// some.
   template <class Real>
   double losses(BasicMargins<Real> rows, double& correct) const;
-  /// The same with weights, for the sum and the derivatives.
+  /// The same of rows with weights, for each run of equal ones.
   template <class Real>
-  double weighted_losses(const BasicMargins<Real>& rows, double& correct) const;
+  double losses_by_weight(const BasicMargins<Real>& rows, double& correct) const;
   /// Calls visit(tile, its first row, prefetch hint) for each tile of x, with its margins in z.
   template <class View, class Real, class Visit>
   void for_tiles(const View& x, const Real* parameters, Real* z, Visit&& visit) const;

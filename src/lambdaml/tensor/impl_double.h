@@ -1,5 +1,5 @@
-// The kernels of linear models in double, of rows in float: margins, losses, gradients. Included by
-// kernels_impl.h.
+// The kernels of linear models in double, of rows in float: margins, sums of rows, losses. Included
+// by kernels_impl.h.
 //
 // Where an objective is flat, losses of floats do not say where its minimum is: of a support vector
 // machine on digits, weights were off by 1e-3, and margins and losses in double bring them to 1e-5
@@ -11,8 +11,8 @@ namespace lambdaml::tensor {
 namespace {
 
 /// margins[i] = ⟨x_i, weights⟩ + bias.
-void double_margins(const float* x, std::size_t rows, std::size_t cols, const double* weights,
-                    double bias, double* out) {
+void margins(const float* x, std::size_t rows, std::size_t cols, const double* weights, double bias,
+             double* out) {
   const std::size_t whole = cols / kWidth * kWidth;
   const First first(cols - whole);
   double last[kWidth] = {};
@@ -37,8 +37,8 @@ void double_margins(const float* x, std::size_t rows, std::size_t cols, const do
 }
 
 /// gradient += Σ residuals[i] · x_i.
-void double_accumulate(const float* x, std::size_t rows, std::size_t cols, const double* residuals,
-                       double* gradient) {
+void accumulate(const float* x, std::size_t rows, std::size_t cols, const double* residuals,
+                double* gradient) {
   const auto add_columns = [&](std::size_t c, auto load_columns) {
     Doubles even, odd;
     const auto add_row = [&](std::size_t i, Doubles& sums) {
@@ -73,8 +73,8 @@ void double_accumulate(const float* x, std::size_t rows, std::size_t cols, const
 }
 
 template <class Index>
-void sparse_double_margins(const std::uint64_t* offsets, const Index* indices, const float* values,
-                           std::size_t rows, const double* weights, double bias, double* out) {
+void margins(const std::uint64_t* offsets, const Index* indices, const float* values,
+             std::size_t rows, const double* weights, double bias, double* out) {
   constexpr std::size_t kSums = 4;
   for (std::size_t i = 0; i < rows; ++i) {
     const Index* index = indices + offsets[i];
@@ -92,9 +92,8 @@ void sparse_double_margins(const std::uint64_t* offsets, const Index* indices, c
 }
 
 template <class Index>
-void sparse_double_accumulate(const std::uint64_t* offsets, const Index* indices,
-                              const float* values, std::size_t rows, const double* residuals,
-                              double* gradient) {
+void accumulate(const std::uint64_t* offsets, const Index* indices, const float* values,
+                std::size_t rows, const double* residuals, double* gradient) {
   for (std::size_t i = 0; i < rows; ++i) {
     const double residual = residuals[i];
     if (residual == 0) continue;
@@ -103,10 +102,10 @@ void sparse_double_accumulate(const std::uint64_t* offsets, const Index* indices
   }
 }
 
-/// Replaces margins by residuals and sums up losses, residuals and correct rows.
 template <class Loss>
-class DoubleLoss {
+class LossTotal<Loss, double> {
  public:
+  void add(std::size_t n, const float* labels, double* z) { add(n, labels, nullptr, z); }
   /// `weights` may be null: 1.
   void add(std::size_t n, const float* labels, const float* weights, double* z) {
     if (weights == nullptr)
@@ -184,41 +183,10 @@ class DoubleLoss {
 };
 
 template <class Loss>
-void double_loss(std::size_t n, const float* labels, const float* weights, double* z,
-                 double* sums) {
-  DoubleLoss<Loss> total;
+void loss(std::size_t n, const float* labels, const float* weights, double* z, double* sums) {
+  LossTotal<Loss, double> total;
   total.add(n, labels, weights, z);
   total.add_to(sums);
-}
-
-template <class Loss>
-void double_add_gradient(const float* x, std::size_t rows, std::size_t cols, const float* labels,
-                         const double* weights, double bias, double* gradient, double* sums) {
-  DoubleLoss<Loss> loss;
-  double z[kStep];
-  for (std::size_t i = 0; i < rows; i += kStep) {
-    const std::size_t n = rows - i < kStep ? rows - i : kStep;
-    double_margins(x + i * cols, n, cols, weights, bias, z);
-    loss.add(n, labels + i, nullptr, z);
-    double_accumulate(x + i * cols, n, cols, z, gradient);
-  }
-  loss.add_to(sums);
-}
-
-template <class Loss, class Index>
-void sparse_double_add_gradient(const std::uint64_t* offsets, const Index* indices,
-                                const float* values, std::size_t rows, const float* labels,
-                                const double* weights, double bias, double* gradient,
-                                double* sums) {
-  DoubleLoss<Loss> loss;
-  double z[kSparseStep];
-  for (std::size_t i = 0; i < rows; i += kSparseStep) {
-    const std::size_t n = rows - i < kSparseStep ? rows - i : kSparseStep;
-    sparse_double_margins(offsets + i, indices, values, n, weights, bias, z);
-    loss.add(n, labels + i, nullptr, z);
-    sparse_double_accumulate(offsets + i, indices, values, n, z, gradient);
-  }
-  loss.add_to(sums);
 }
 
 }  // namespace

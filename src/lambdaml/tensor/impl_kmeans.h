@@ -395,7 +395,8 @@ double assign_rows(const float* x, std::size_t rows, const CentroidTable& c,
   return total;
 }
 
-double assign(const float* x, std::size_t rows, const CentroidTable& c, const AssignOutput& out) {
+double assign(const float* x, std::size_t rows, std::size_t, const CentroidTable& c,
+              const AssignOutput& out) {
   if (c.d == 0 || c.d > kMaxVectors * kWidth) return assign_rows<0>(x, rows, c, out);
   double total = 0;
   with_vectors(vectors_of(c.d), [&](auto v) { total = assign_rows<v.value>(x, rows, c, out); });
@@ -421,8 +422,8 @@ void score_sparse(const Index* indices, const float* values, std::size_t nonzero
 }
 
 template <class Index>
-double sparse_assign(const std::uint64_t* offsets, const Index* indices, const float* values,
-                     std::size_t rows, const CentroidTable& c, const AssignOutput& out) {
+double assign(const std::uint64_t* offsets, const Index* indices, const float* values,
+              std::size_t rows, const CentroidTable& c, const AssignOutput& out) {
   double total = 0;
   for (std::size_t i = 0; i < rows; ++i) {
     const Index* index = indices + offsets[i];

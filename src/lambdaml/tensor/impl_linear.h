@@ -1,4 +1,4 @@
-// Margins and gradients of linear models; included by kernels_impl.h.
+// Margins and sums of rows by their residuals; included by kernels_impl.h.
 #pragma once
 
 namespace lambdaml::tensor {
@@ -175,8 +175,8 @@ typedef float UnalignedQuad __attribute__((vector_size(16), aligned(alignof(floa
 /// Weights are loaded one by one: gather instructions gain little here and are very slow on many
 /// processors. Most time is spent on first-level cache misses, which overlap.
 template <class Index>
-void sparse_margins(const std::uint64_t* offsets, const Index* indices, const float* values,
-                    std::size_t rows, const float* weights, float bias, float* out) {
+void margins(const std::uint64_t* offsets, const Index* indices, const float* values,
+             std::size_t rows, const float* weights, float bias, float* out) {
   for (std::size_t i = 0; i < rows; ++i) {
     const Index* index = indices + offsets[i];
     const float* value = values + offsets[i];
@@ -202,8 +202,8 @@ void sparse_margins(const std::uint64_t* offsets, const Index* indices, const fl
 }
 
 template <class Index>
-void sparse_accumulate(const std::uint64_t* offsets, const Index* indices, const float* values,
-                       std::size_t rows, const float* residuals, float* gradient) {
+void accumulate(const std::uint64_t* offsets, const Index* indices, const float* values,
+                std::size_t rows, const float* residuals, float* gradient) {
   constexpr std::size_t kTogether = 8;
   for (std::size_t i = 0; i < rows; ++i) {
     const Index* index = indices + offsets[i];
@@ -218,56 +218,6 @@ void sparse_accumulate(const std::uint64_t* offsets, const Index* indices, const
     }
     for (std::size_t e = 0; e < left; ++e) gradient[index[e]] += residual * value[e];
   }
-}
-
-/// Margins, loss and gradient of a linear model in one pass. The three steps process so few rows at
-/// a time that the loads of the next rows begin before they end: with tiles that fill a cache,
-/// memory would be idle during the second and third step.
-constexpr std::size_t kStep = 32;
-constexpr std::size_t kSparseStep = 8;
-
-template <class Loss>
-void add_gradient(const float* x, std::size_t rows, std::size_t cols, const float* labels,
-                  const float* weights, float bias, float* gradient, double* sums) {
-  Loss loss;
-  alignas(64) float z[kStep];
-  const auto each_step = [&](auto add_residuals) {
-    for (std::size_t i = 0; i < rows; i += kStep)
-      add_residuals(i, rows - i < kStep ? rows - i : kStep);
-  };
-  if (cols == 0 || cols > kMaxVectors * kWidth) {
-    each_step([&](std::size_t i, std::size_t n) {
-      margins(x + i * cols, n, cols, weights, bias, z);
-      loss.add(n, labels + i, z);
-      accumulate(x + i * cols, n, cols, z, gradient);
-    });
-  } else {
-    with_vectors(vectors_of(cols), [&](auto v) {
-      ColumnSums<v.value> columns(First(cols - (v.value - 1) * kWidth));
-      each_step([&](std::size_t i, std::size_t n) {
-        margins_of_narrow_rows<v.value>(x + i * cols, n, cols, weights, bias, z);
-        loss.add(n, labels + i, z);
-        columns.add(x + i * cols, n, cols, z);
-      });
-      columns.add_to(gradient);
-    });
-  }
-  loss.add_to(sums);
-}
-
-template <class Loss, class Index>
-void sparse_add_gradient(const std::uint64_t* offsets, const Index* indices, const float* values,
-                         std::size_t rows, const float* labels, const float* weights, float bias,
-                         float* gradient, double* sums) {
-  Loss loss;
-  alignas(64) float z[kSparseStep];
-  for (std::size_t i = 0; i < rows; i += kSparseStep) {
-    const std::size_t n = rows - i < kSparseStep ? rows - i : kSparseStep;
-    sparse_margins(offsets + i, indices, values, n, weights, bias, z);
-    loss.add(n, labels + i, z);
-    sparse_accumulate(offsets + i, indices, values, n, z, gradient);
-  }
-  loss.add_to(sums);
 }
 
 }  // namespace

@@ -85,12 +85,72 @@ inline D log_of_one_plus(D q) {
   return fma(e, D{} + 6.93145751953125e-1, fma(s, p, low));
 }
 
+/// Each loss: the losses of rows and their derivatives by the margin, the residuals; in float or in
+/// double.
+class Logistic {
+ public:
+  static constexpr bool kHasClasses = true;
+  static constexpr bool kHasLogarithm = true;
+  template <class V>
+  static V of(V margin, V label, V& residual) {
+    V e;
+    const V loss = without_logarithm(margin, label, residual, e);
+    return loss + log_of_one_plus(e);
+  }
+  /// The losses less log(1 + e).
+  template <class V>
+  static V without_logarithm(V margin, V label, V& residual, V& e) {
+    e = exp_of_negative(-max(margin, -margin));
+    const V inverse = 1.0F / (1.0F + e);
+    residual = (margin < V{} ? e * inverse : inverse) - label;
+    return max(V{}, (1.0F - 2.0F * label) * margin);
+  }
+};
+
+class Hinge {
+ public:
+  static constexpr bool kHasClasses = true;
+  static constexpr bool kHasLogarithm = false;
+  template <class V>
+  static V of(V margin, V label, V& residual) {
+    const V sign = 2.0F * label - 1.0F;
+    const V lack = 1.0F - sign * margin;
+    residual = lack > V{} ? -sign : V{};
+    return max(V{}, lack);
+  }
+};
+
+class SquaredHinge {
+ public:
+  static constexpr bool kHasClasses = true;
+  static constexpr bool kHasLogarithm = false;
+  template <class V>
+  static V of(V margin, V label, V& residual) {
+    const V sign = 2.0F * label - 1.0F;
+    const V lack = max(V{}, 1.0F - sign * margin);
+    residual = -2.0F * sign * lack;
+    return lack * lack;
+  }
+};
+
+/// The labels are any numbers, and no row counts as correct.
+class Squared {
+ public:
+  static constexpr bool kHasClasses = false;
+  static constexpr bool kHasLogarithm = false;
+  template <class V>
+  static V of(V margin, V label, V& residual) {
+    residual = margin - label;
+    return 0.5F * residual * residual;
+  }
+};
+
 /// Rows whose counts and residuals are summed in float before they are added to doubles.
 constexpr std::size_t kBlockVectors = 32;
 constexpr std::size_t kBlock = kBlockVectors * kWidth;
 
-/// The part that all losses share: the sums and the loop.
-class LossSums {
+/// The part that the sums of all losses in float share: the sums and the loop.
+class FloatSums {
  public:
   /// Applies step(margin, label, valid) → residual to n ≤ kBlock rows. `valid` masks the lanes
   /// beyond the last row.
@@ -118,10 +178,10 @@ class LossSums {
   }
   void add_loss(F v) { loss_.add(v); }
   /// sums: loss, residuals, correct.
-  void add_to(double* sums) const {
+  void add_to(double* sums, bool has_classes) const {
     sums[0] += loss_.sum();
     sums[1] += residuals_.sum();
-    sums[2] += correct_.sum();
+    if (has_classes) sums[2] += correct_.sum();
   }
 
  private:
@@ -130,26 +190,31 @@ class LossSums {
   Doubles correct_;
 };
 
-class Logistic {
+/// Replaces margins by residuals and sums up losses, residuals and correct rows.
+template <class Loss, class Real>
+class LossTotal;
+
+template <class Loss>
+class LossTotal<Loss, float> {
  public:
-  static constexpr bool kHasClasses = true;
-  static constexpr bool kHasLogarithm = true;
-  /// The losses of rows, one by one.
-  template <class V>
-  static V of(V margin, V label, V& residual) {
-    V e;
-    const V loss = without_logarithm(margin, label, residual, e);
-    return loss + log_of_one_plus(e);
-  }
-  /// The losses less log(1 + e).
-  template <class V>
-  static V without_logarithm(V margin, V label, V& residual, V& e) {
-    e = exp_of_negative(-max(margin, -margin));
-    const V inverse = 1.0F / (1.0F + e);
-    residual = (margin < V{} ? e * inverse : inverse) - label;
-    return max(V{}, (1.0F - 2.0F * label) * margin);
-  }
   /// n ≤ kBlock rows.
+  void add(std::size_t n, const float* labels, float* z) {
+    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
+      F residual;
+      sums_.add_loss(valid(Loss::of(margin, label, residual)));
+      return residual;
+    });
+  }
+  void add_to(double* sums) const { sums_.add_to(sums, Loss::kHasClasses); }
+
+ private:
+  FloatSums sums_;
+};
+
+template <>
+class LossTotal<Logistic, float> {
+ public:
+  /// n ≤ kBlock rows. Logistic::without_logarithm() in another order, which takes 4 % less time.
   void add(std::size_t n, const float* labels, float* z) {
     if (factors_ + vectors_of(n) > kBlockVectors) take_logarithm();
     factors_ += vectors_of(n);
@@ -166,7 +231,7 @@ class Logistic {
   }
   void add_to(double* sums) {
     take_logarithm();
-    sums_.add_to(sums);
+    sums_.add_to(sums, Logistic::kHasClasses);
   }
 
  private:
@@ -180,96 +245,10 @@ class Logistic {
 
   F product_less_one_{};
   std::size_t factors_ = 0;
-  LossSums sums_;
+  FloatSums sums_;
 };
 
-class Hinge {
- public:
-  static constexpr bool kHasClasses = true;
-  static constexpr bool kHasLogarithm = false;
-  template <class V>
-  static V of(V margin, V label, V& residual) {
-    const V sign = 2.0F * label - 1.0F;
-    const V lack = 1.0F - sign * margin;
-    residual = lack > V{} ? -sign : V{};
-    return max(V{}, lack);
-  }
-  /// n ≤ kBlock rows.
-  void add(std::size_t n, const float* labels, float* z) {
-    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
-      F residual;
-      sums_.add_loss(valid(of(margin, label, residual)));
-      return residual;
-    });
-  }
-  void add_to(double* sums) const { sums_.add_to(sums); }
-
- private:
-  LossSums sums_;
-};
-
-class SquaredHinge {
- public:
-  static constexpr bool kHasClasses = true;
-  static constexpr bool kHasLogarithm = false;
-  template <class V>
-  static V of(V margin, V label, V& residual) {
-    const V sign = 2.0F * label - 1.0F;
-    const V lack = max(V{}, 1.0F - sign * margin);
-    residual = -2.0F * sign * lack;
-    return lack * lack;
-  }
-  /// n ≤ kBlock rows.
-  void add(std::size_t n, const float* labels, float* z) {
-    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
-      F residual;
-      sums_.add_loss(valid(of(margin, label, residual)));
-      return residual;
-    });
-  }
-  void add_to(double* sums) const { sums_.add_to(sums); }
-
- private:
-  LossSums sums_;
-};
-
-class Squared {
- public:
-  static constexpr bool kHasClasses = false;
-  static constexpr bool kHasLogarithm = false;
-  template <class V>
-  static V of(V margin, V label, V& residual) {
-    residual = margin - label;
-    return 0.5F * residual * residual;
-  }
-  /// n ≤ kBlock rows; the labels are any numbers, and no row counts as correct.
-  void add(std::size_t n, const float* labels, float* z) {
-    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
-      F residual;
-      sums_.add_loss(valid(of(margin, label, residual)));
-      return residual;
-    });
-  }
-  void add_to(double* sums) const {
-    double all[3] = {};
-    sums_.add_to(all);
-    sums[0] += all[0];
-    sums[1] += all[1];
-  }
-
- private:
-  LossSums sums_;
-};
-
-template <class Loss>
-void loss(std::size_t n, const float* labels, float* z, double* sums) {
-  Loss total;
-  for (std::size_t i = 0; i < n; i += kBlock)
-    total.add(n - i < kBlock ? n - i : kBlock, labels + i, z + i);
-  total.add_to(sums);
-}
-
-/// The same with a weight for each row, by which its loss and its residual are multiplied.
+/// With a weight for each row, by which its loss and its residual are multiplied.
 template <class Loss>
 void weighted_loss(std::size_t n, const float* labels, const float* weights, float* z,
                    double* sums) {
@@ -296,6 +275,16 @@ void weighted_loss(std::size_t n, const float* labels, const float* weights, flo
   sums[0] += losses.sum();
   sums[1] += residuals.sum();
   sums[2] += correct.sum();
+}
+
+/// `weights` may be null: 1.
+template <class Loss>
+void loss(std::size_t n, const float* labels, const float* weights, float* z, double* sums) {
+  if (weights != nullptr) return weighted_loss<Loss>(n, labels, weights, z, sums);
+  LossTotal<Loss, float> total;
+  for (std::size_t i = 0; i < n; i += kBlock)
+    total.add(n - i < kBlock ? n - i : kBlock, labels + i, z + i);
+  total.add_to(sums);
 }
 
 }  // namespace

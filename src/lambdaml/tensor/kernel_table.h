@@ -29,63 +29,43 @@ struct AssignOutput {
   float* distances;
 };
 
-/// The kernels of each Loss, in its order. All add the loss, the residuals and the correct rows to
-/// `sums`.
+/// Arrays of kernels have one for each Loss, in its order. All add the loss, the residuals and the
+/// correct rows to `sums`.
 constexpr std::size_t kLosses = 4;
 
-template <class Index>
-struct SparseKernels {
-  using AddGradient = void (*)(const std::uint64_t* offsets, const Index* indices,
-                               const float* values, std::size_t rows, const float* labels,
-                               const float* weights, float bias, float* gradient, double* sums);
-  void (*margins)(const std::uint64_t* offsets, const Index* indices, const float* values,
-                  std::size_t rows, const float* weights, float bias, float* out);
-  void (*accumulate)(const std::uint64_t* offsets, const Index* indices, const float* values,
-                     std::size_t rows, const float* residuals, float* gradient);
-  double (*assign)(const std::uint64_t* offsets, const Index* indices, const float* values,
-                   std::size_t rows, const CentroidTable& centroids, const AssignOutput& out);
-  AddGradient add_gradient[kLosses];
-  using DoubleAddGradient = void (*)(const std::uint64_t* offsets, const Index* indices,
-                                     const float* values, std::size_t rows, const float* labels,
-                                     const double* weights, double bias, double* gradient,
-                                     double* sums);
-  void (*double_margins)(const std::uint64_t* offsets, const Index* indices, const float* values,
-                         std::size_t rows, const double* weights, double bias, double* out);
-  void (*double_accumulate)(const std::uint64_t* offsets, const Index* indices, const float* values,
-                            std::size_t rows, const double* residuals, double* gradient);
-  DoubleAddGradient double_add_gradient[kLosses];
+/// `weights` may be null: 1.
+template <class Real>
+using LossKernel = void (*)(std::size_t n, const float* labels, const float* weights, Real* z,
+                            double* sums);
+
+/// The kernels of linear models whose weights and gradients are Real, over rows x.
+template <class Real, class... Rows>
+struct LinearKernels {
+  void (*margins)(Rows... x, const Real* weights, Real bias, Real* out);
+  void (*accumulate)(Rows... x, const Real* residuals, Real* gradient);
+  void (*add_gradient[kLosses])(Rows... x, const float* labels, const Real* weights, Real bias,
+                                Real* gradient, double* sums);
 };
 
+template <class... Rows>
+struct RowKernels {
+  LinearKernels<float, Rows...> floats;
+  LinearKernels<double, Rows...> doubles;
+  double (*assign)(Rows... x, const CentroidTable& centroids, const AssignOutput& out);
+};
+/// x, rows, columns.
+using DenseKernels = RowKernels<const float*, std::size_t, std::size_t>;
+/// Offsets, indices, values, rows.
+template <class Index>
+using SparseKernels = RowKernels<const std::uint64_t*, const Index*, const float*, std::size_t>;
+
 struct KernelTable {
-  using Loss = void (*)(std::size_t n, const float* labels, float* z, double* sums);
-  using WeightedLoss = void (*)(std::size_t n, const float* labels, const float* weights, float* z,
-                                double* sums);
-  using AddGradient = void (*)(const float* x, std::size_t rows, std::size_t cols,
-                               const float* labels, const float* weights, float bias,
-                               float* gradient, double* sums);
   const char* name;
-  void (*margins)(const float* x, std::size_t rows, std::size_t cols, const float* weights,
-                  float bias, float* out);
-  void (*accumulate)(const float* x, std::size_t rows, std::size_t cols, const float* residuals,
-                     float* gradient);
-  double (*assign)(const float* x, std::size_t rows, const CentroidTable& centroids,
-                   const AssignOutput& out);
+  DenseKernels dense;
   SparseKernels<std::uint16_t> sparse16;
   SparseKernels<std::uint32_t> sparse32;
-  Loss losses[kLosses];
-  WeightedLoss weighted_losses[kLosses];
-  AddGradient add_gradient[kLosses];
-  using DoubleLoss = void (*)(std::size_t n, const float* labels, const float* weights, double* z,
-                              double* sums);
-  using DoubleAddGradient = void (*)(const float* x, std::size_t rows, std::size_t cols,
-                                     const float* labels, const double* weights, double bias,
-                                     double* gradient, double* sums);
-  void (*double_margins)(const float* x, std::size_t rows, std::size_t cols, const double* weights,
-                         double bias, double* out);
-  void (*double_accumulate)(const float* x, std::size_t rows, std::size_t cols,
-                            const double* residuals, double* gradient);
-  DoubleLoss double_losses[kLosses];
-  DoubleAddGradient double_add_gradient[kLosses];
+  LossKernel<float> losses[kLosses];
+  LossKernel<double> double_losses[kLosses];
   void (*axpy)(std::size_t n, float a, const float* x, float* y);
   double (*dot)(std::size_t n, const float* x, const float* y);
   void (*sum_floats)(const float* const* inputs, std::size_t count, std::size_t n, float* out);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <new>
 #include <string>
+#include <type_traits>
 
 #include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
@@ -24,24 +25,26 @@ const KernelTable& kernels() {
 static_assert(static_cast<std::size_t>(Loss::squared) + 1 == kLosses);
 std::size_t index_of(Loss loss) { return static_cast<std::size_t>(loss); }
 
-template <class Index>
-LossSums add_sparse_gradient(const SparseKernels<Index>& k, Loss loss, const CsrView<Index>& x,
-                             const float* labels, const float* weights, float bias,
-                             float* gradient) {
-  double sums[3] = {};
-  k.add_gradient[index_of(loss)](x.offsets, x.indices, x.values, x.rows, labels, weights, bias,
-                                 gradient, sums);
-  return {sums[0], sums[1], sums[2]};
+const auto& kernels_of(const DenseView&) { return kernels().dense; }
+const auto& kernels_of(const Csr16&) { return kernels().sparse16; }
+const auto& kernels_of(const Csr32&) { return kernels().sparse32; }
+
+template <class Real, class Rows>
+const auto& linear_kernels_of(const Rows& x) {
+  if constexpr (std::is_same_v<Real, float>)
+    return kernels_of(x).floats;
+  else
+    return kernels_of(x).doubles;
 }
 
-template <class Index>
-LossSums add_sparse_gradient(const SparseKernels<Index>& k, Loss loss, const CsrView<Index>& x,
-                             const float* labels, const double* weights, double bias,
-                             double* gradient) {
-  double sums[3] = {};
-  k.double_add_gradient[index_of(loss)](x.offsets, x.indices, x.values, x.rows, labels, weights,
-                                        bias, gradient, sums);
-  return {sums[0], sums[1], sums[2]};
+/// Calls a kernel of `x`.
+template <class Kernel, class... Arguments>
+auto call(Kernel kernel, const DenseView& x, Arguments&&... arguments) {
+  return kernel(x.data, x.rows, x.cols, arguments...);
+}
+template <class Kernel, class Index, class... Arguments>
+auto call(Kernel kernel, const CsrView<Index>& x, Arguments&&... arguments) {
+  return kernel(x.offsets, x.indices, x.values, x.rows, arguments...);
 }
 
 CentroidTable table_of(const Centroids& c) {
@@ -89,109 +92,33 @@ std::size_t rows_per_tile(const MatrixView& x) {
   return fitting < 16 ? 16 : fitting / 16 * 16;
 }
 
-void margins(const DenseView& x, const float* weights, float bias, float* margins) {
-  kernels().margins(x.data, x.rows, x.cols, weights, bias, margins);
-}
-void margins(const Csr16& x, const float* weights, float bias, float* margins) {
-  kernels().sparse16.margins(x.offsets, x.indices, x.values, x.rows, weights, bias, margins);
-}
-void margins(const Csr32& x, const float* weights, float bias, float* margins) {
-  kernels().sparse32.margins(x.offsets, x.indices, x.values, x.rows, weights, bias, margins);
+template <class Rows, class Real>
+void margins(const Rows& x, const Real* weights, std::type_identity_t<Real> bias, Real* margins) {
+  call(linear_kernels_of<Real>(x).margins, x, weights, bias, margins);
 }
 
-void accumulate(const DenseView& x, const float* residuals, float* gradient) {
-  kernels().accumulate(x.data, x.rows, x.cols, residuals, gradient);
-}
-void accumulate(const Csr16& x, const float* residuals, float* gradient) {
-  kernels().sparse16.accumulate(x.offsets, x.indices, x.values, x.rows, residuals, gradient);
-}
-void accumulate(const Csr32& x, const float* residuals, float* gradient) {
-  kernels().sparse32.accumulate(x.offsets, x.indices, x.values, x.rows, residuals, gradient);
+template <class Rows, class Real>
+void accumulate(const Rows& x, const Real* residuals, Real* gradient) {
+  call(linear_kernels_of<Real>(x).accumulate, x, residuals, gradient);
 }
 
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z) {
+template <class Real>
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, Real* z) {
   double sums[3] = {};
-  kernels().losses[index_of(loss)](n, labels, z, sums);
+  if constexpr (std::is_same_v<Real, float>)
+    kernels().losses[index_of(loss)](n, labels, weights, z, sums);
+  else
+    kernels().double_losses[index_of(loss)](n, labels, weights, z, sums);
   return {sums[0], sums[1], sums[2]};
 }
 
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, float* z) {
+template <class Rows, class Real>
+LossSums add_gradient(Loss loss, const Rows& x, const float* labels, const Real* weights,
+                      std::type_identity_t<Real> bias, Real* gradient) {
   double sums[3] = {};
-  kernels().weighted_losses[index_of(loss)](n, labels, weights, z, sums);
+  call(linear_kernels_of<Real>(x).add_gradient[index_of(loss)], x, labels, weights, bias, gradient,
+       sums);
   return {sums[0], sums[1], sums[2]};
-}
-
-double logistic(std::size_t n, const float* labels, float* z, double& correct) {
-  const LossSums sums = apply_loss(Loss::logistic, n, labels, z);
-  correct += sums.correct;
-  return sums.loss;
-}
-double hinge(std::size_t n, const float* labels, float* z, double& correct) {
-  const LossSums sums = apply_loss(Loss::hinge, n, labels, z);
-  correct += sums.correct;
-  return sums.loss;
-}
-
-LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const float* weights,
-                      float bias, float* gradient) {
-  double sums[3] = {};
-  kernels().add_gradient[index_of(loss)](x.data, x.rows, x.cols, labels, weights, bias, gradient,
-                                         sums);
-  return {sums[0], sums[1], sums[2]};
-}
-LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const float* weights,
-                      float bias, float* gradient) {
-  return add_sparse_gradient(kernels().sparse16, loss, x, labels, weights, bias, gradient);
-}
-LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const float* weights,
-                      float bias, float* gradient) {
-  return add_sparse_gradient(kernels().sparse32, loss, x, labels, weights, bias, gradient);
-}
-
-void margins(const DenseView& x, const double* weights, double bias, double* margins) {
-  kernels().double_margins(x.data, x.rows, x.cols, weights, bias, margins);
-}
-void margins(const Csr16& x, const double* weights, double bias, double* margins) {
-  kernels().sparse16.double_margins(x.offsets, x.indices, x.values, x.rows, weights, bias, margins);
-}
-void margins(const Csr32& x, const double* weights, double bias, double* margins) {
-  kernels().sparse32.double_margins(x.offsets, x.indices, x.values, x.rows, weights, bias, margins);
-}
-
-void accumulate(const DenseView& x, const double* residuals, double* gradient) {
-  kernels().double_accumulate(x.data, x.rows, x.cols, residuals, gradient);
-}
-void accumulate(const Csr16& x, const double* residuals, double* gradient) {
-  kernels().sparse16.double_accumulate(x.offsets, x.indices, x.values, x.rows, residuals, gradient);
-}
-void accumulate(const Csr32& x, const double* residuals, double* gradient) {
-  kernels().sparse32.double_accumulate(x.offsets, x.indices, x.values, x.rows, residuals, gradient);
-}
-
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, double* z) {
-  return apply_loss(loss, n, labels, nullptr, z);
-}
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights,
-                    double* z) {
-  double sums[3] = {};
-  kernels().double_losses[index_of(loss)](n, labels, weights, z, sums);
-  return {sums[0], sums[1], sums[2]};
-}
-
-LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const double* weights,
-                      double bias, double* gradient) {
-  double sums[3] = {};
-  kernels().double_add_gradient[index_of(loss)](x.data, x.rows, x.cols, labels, weights, bias,
-                                                gradient, sums);
-  return {sums[0], sums[1], sums[2]};
-}
-LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const double* weights,
-                      double bias, double* gradient) {
-  return add_sparse_gradient(kernels().sparse16, loss, x, labels, weights, bias, gradient);
-}
-LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const double* weights,
-                      double bias, double* gradient) {
-  return add_sparse_gradient(kernels().sparse32, loss, x, labels, weights, bias, gradient);
 }
 
 void axpy(std::size_t n, float a, const float* x, float* y) { kernels().axpy(n, a, x, y); }
@@ -250,20 +177,28 @@ void Centroids::prepare(const float* centroids, std::size_t count, std::size_t d
 
 Centroids::~Centroids() { ::operator delete[](storage_, std::align_val_t{64}); }
 
-double assign(const DenseView& x, const Centroids& centroids, double* sums, double* counts,
+template <class Rows>
+double assign(const Rows& x, const Centroids& centroids, double* sums, double* counts,
               float* scratch, std::uint32_t* nearest, float* distances) {
-  return kernels().assign(x.data, x.rows, table_of(centroids),
-                          {sums, counts, scratch, nearest, distances});
+  return call(kernels_of(x).assign, x, table_of(centroids),
+              AssignOutput{sums, counts, scratch, nearest, distances});
 }
-double assign(const Csr16& x, const Centroids& centroids, double* sums, double* counts,
-              float* scratch, std::uint32_t* nearest, float* distances) {
-  return kernels().sparse16.assign(x.offsets, x.indices, x.values, x.rows, table_of(centroids),
-                                   {sums, counts, scratch, nearest, distances});
-}
-double assign(const Csr32& x, const Centroids& centroids, double* sums, double* counts,
-              float* scratch, std::uint32_t* nearest, float* distances) {
-  return kernels().sparse32.assign(x.offsets, x.indices, x.values, x.rows, table_of(centroids),
-                                   {sums, counts, scratch, nearest, distances});
-}
+
+template LossSums apply_loss(Loss, std::size_t, const float*, const float*, float*);
+template LossSums apply_loss(Loss, std::size_t, const float*, const float*, double*);
+#define LAMBDAML_LINEAR(Rows, Real)                             \
+  template void margins(const Rows&, const Real*, Real, Real*); \
+  template void accumulate(const Rows&, const Real*, Real*);    \
+  template LossSums add_gradient(Loss, const Rows&, const float*, const Real*, Real, Real*)
+#define LAMBDAML_ROWS(Rows)                                                                       \
+  LAMBDAML_LINEAR(Rows, float);                                                                   \
+  LAMBDAML_LINEAR(Rows, double);                                                                  \
+  template double assign(const Rows&, const Centroids&, double*, double*, float*, std::uint32_t*, \
+                         float*)
+LAMBDAML_ROWS(DenseView);
+LAMBDAML_ROWS(Csr16);
+LAMBDAML_ROWS(Csr32);
+#undef LAMBDAML_ROWS
+#undef LAMBDAML_LINEAR
 
 }  // namespace lambdaml::tensor

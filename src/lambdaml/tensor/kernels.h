@@ -4,30 +4,32 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "lambdaml/tensor/view.h"
 
-/// The hot loops, for float32. Each exists for AVX-512, AVX2 and portably (used by arm64 and old
-/// machines), compiled from one source; the first call selects the best one that the processor
-/// supports, or the one that LAMBDAML_ISA (`avx512`, `avx2`, `portable`) names. For one instruction
-/// set every result is bitwise a function of the arguments alone, and the result for a row does not
-/// depend on its neighbours. All run on the calling thread, are thread-safe and do not allocate.
+/// The hot loops. Each exists for AVX-512, AVX2 and portably (used by arm64 and old machines),
+/// compiled from one source; the first call selects the best one that the processor supports, or
+/// the one that LAMBDAML_ISA (`avx512`, `avx2`, `portable`) names. For one instruction set every
+/// result is bitwise a function of the arguments alone, and the result for a row does not depend on
+/// its neighbours. All run on the calling thread, are thread-safe and do not allocate.
 namespace lambdaml::tensor {
 
 /// "avx512", "avx2" or "portable". Throws invalid_argument, as every kernel then does, if
 /// LAMBDAML_ISA names one that this processor does not support.
 std::string_view instruction_set();
 
+/// In what follows Rows is DenseView, Csr16 or Csr32, and Real is float or double: what is computed
+/// of rows in float. In double each product and each sum is rounded as a double is.
+
 /// margins[i] = ⟨x_i, weights⟩ + bias for each row i of `x`. weights: x.cols; margins: x.rows.
-void margins(const DenseView& x, const float* weights, float bias, float* margins);
-void margins(const Csr16& x, const float* weights, float bias, float* margins);
-void margins(const Csr32& x, const float* weights, float bias, float* margins);
+template <class Rows, class Real>
+void margins(const Rows& x, const Real* weights, std::type_identity_t<Real> bias, Real* margins);
 
 /// gradient += Σ_i residuals[i] · x_i, in an order that depends on the shape alone. gradient:
 /// x.cols; residuals: x.rows.
-void accumulate(const DenseView& x, const float* residuals, float* gradient);
-void accumulate(const Csr16& x, const float* residuals, float* gradient);
-void accumulate(const Csr32& x, const float* residuals, float* gradient);
+template <class Rows, class Real>
+void accumulate(const Rows& x, const Real* residuals, Real* gradient);
 
 /// Losses of a linear model with labels y ∈ {0, 1} and margins z.
 /// logistic: log(1 + exp(−s)) with s = (2y − 1) z; its derivative by z, the residual, is σ(z) − y.
@@ -44,47 +46,22 @@ struct LossSums {
 };
 
 /// Replaces n margins by their residuals. |error| of a residual ≤ 3e-7 compared with double
-/// arithmetic, relative error of the loss ≤ 2e-6; no overflow for any finite z; a NaN propagates to
-/// the loss.
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z);
-/// The same with a weight ≥ 0 for each row: losses and residuals are multiplied by it, `correct` is
-/// not.
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, float* z);
+/// arithmetic, relative error of the loss ≤ 2e-6; in double 1e-14 both. No overflow for any finite
+/// z; a NaN propagates to the loss. With `weights` ≥ 0, one a row, losses and residuals are
+/// multiplied by them, `correct` is not; null: without.
+template <class Real>
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, Real* z);
 
 /// margins, apply_loss and accumulate in one pass, which reads `x` from memory once; Σ residual_i ·
 /// x_i is added to `gradient` (x.cols). The fastest way to a gradient, for any number of rows.
-LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const float* weights,
-                      float bias, float* gradient);
-LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const float* weights,
-                      float bias, float* gradient);
-LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const float* weights,
-                      float bias, float* gradient);
-
-/// The same in double, of rows in float: each product and each sum is rounded as a double is, and
-/// |error| of a residual ≤ 1e-14, relative error of the loss ≤ 1e-14.
-void margins(const DenseView& x, const double* weights, double bias, double* margins);
-void margins(const Csr16& x, const double* weights, double bias, double* margins);
-void margins(const Csr32& x, const double* weights, double bias, double* margins);
-void accumulate(const DenseView& x, const double* residuals, double* gradient);
-void accumulate(const Csr16& x, const double* residuals, double* gradient);
-void accumulate(const Csr32& x, const double* residuals, double* gradient);
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, double* z);
-LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, double* z);
-LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const double* weights,
-                      double bias, double* gradient);
-LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const double* weights,
-                      double bias, double* gradient);
-LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const double* weights,
-                      double bias, double* gradient);
+template <class Rows, class Real>
+LossSums add_gradient(Loss loss, const Rows& x, const float* labels, const Real* weights,
+                      std::type_identity_t<Real> bias, Real* gradient);
 
 /// How many rows of `x` to process at a time in a caller's own chain of kernels (margins per class,
 /// softmax, accumulate per class), so that the later ones find the rows in the cache: a multiple of
 /// 16, about 32 KiB. Depends only on the shape of `x`.
 std::size_t rows_per_tile(const MatrixView& x);
-
-/// Only the losses: replaces z by the residuals, returns the loss, adds to `correct`.
-double logistic(std::size_t n, const float* labels, float* z, double& correct);
-double hinge(std::size_t n, const float* labels, float* z, double& correct);
 
 /// y += a · x over n floats.
 void axpy(std::size_t n, float a, const float* x, float* y);
@@ -131,11 +108,8 @@ class Centroids {
 /// centroid 0. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written if not
 /// null. `sums` and `counts` may be null; otherwise, for dense rows, `scratch` must be k · (d + 1)
 /// floats of 0, and they are 0 again afterwards.
-double assign(const DenseView& x, const Centroids& centroids, double* sums, double* counts,
-              float* scratch, std::uint32_t* nearest, float* distances);
-double assign(const Csr16& x, const Centroids& centroids, double* sums, double* counts,
-              float* scratch, std::uint32_t* nearest, float* distances);
-double assign(const Csr32& x, const Centroids& centroids, double* sums, double* counts,
+template <class Rows>
+double assign(const Rows& x, const Centroids& centroids, double* sums, double* counts,
               float* scratch, std::uint32_t* nearest, float* distances);
 
 /// Σ data[i] over `n` floats; benchmarks use it to measure this machine's read bandwidth.

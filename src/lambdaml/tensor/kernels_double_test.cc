@@ -13,30 +13,10 @@ constexpr double kExact = 1e-14;
 class DoubleKernels : public Kernels {};
 LAMBDAML_FOR_EVERY_INSTRUCTION_SET(DoubleKernels);
 
-/// Doubles that end right before an inaccessible page.
-class GuardedDoubles {
- public:
-  explicit GuardedDoubles(std::size_t n) : GuardedDoubles(std::vector<double>(n)) {}
-  explicit GuardedDoubles(const std::vector<double>& values) : floats_(2 * values.size()) {
-    std::copy(values.begin(), values.end(), data());
-  }
-  double* data() { return reinterpret_cast<double*>(floats_.data()); }
-  double operator[](std::size_t i) { return data()[i]; }
-
- private:
-  Guarded floats_;
-};
-
 std::vector<double> doubles(std::size_t n, std::uint64_t seed) {
   Rng rng(seed);
   std::vector<double> out(n);
   for (double& x : out) x = rng.normal();
-  return out;
-}
-
-std::vector<float> labels_of(std::size_t n) {
-  std::vector<float> out(n);
-  for (std::size_t i = 0; i < n; ++i) out[i] = i % 3 == 0 ? 1.0F : 0.0F;
   return out;
 }
 
@@ -67,10 +47,10 @@ TEST_P(DoubleKernels, MarginsAndGradientsAreExactToTheLastDigits) {
   for (const std::size_t cols : kSizes)
     for (const std::size_t rows : {0, 1, 2, 3, 17}) {
       Guarded x(normals(rows * cols, cols + 1));
-      GuardedDoubles weights(doubles(cols, 2)), residuals(doubles(rows, 3)), out(rows),
+      Guarded<double> weights(doubles(cols, 2)), residuals(doubles(rows, 3)), out(rows),
           gradient(std::vector<double>(cols, 1.0));
-      k().double_margins(x.data(), rows, cols, weights.data(), 0.5, out.data());
-      k().double_accumulate(x.data(), rows, cols, residuals.data(), gradient.data());
+      k().dense.doubles.margins(x.data(), rows, cols, weights.data(), 0.5, out.data());
+      k().dense.doubles.accumulate(x.data(), rows, cols, residuals.data(), gradient.data());
       std::vector<Sum> columns(cols);
       for (std::size_t i = 0; i < rows; ++i) {
         Sum sum;
@@ -87,20 +67,7 @@ TEST_P(DoubleKernels, MarginsAndGradientsAreExactToTheLastDigits) {
     }
 }
 
-TEST_P(DoubleKernels, AMarginDependsOnItsRowAlone) {
-  for (const std::size_t cols : kSizes) {
-    const std::size_t rows = 37;
-    const std::vector<float> x = normals(rows * cols, 3);
-    const std::vector<double> weights = doubles(cols, 4);
-    std::vector<double> together(rows);
-    k().double_margins(x.data(), rows, cols, weights.data(), 0.25, together.data());
-    for (std::size_t i = 0; i < rows; ++i) {
-      double alone = 0;
-      k().double_margins(x.data() + i * cols, 1, cols, weights.data(), 0.25, &alone);
-      ASSERT_EQ(alone, together[i]) << cols << " columns, row " << i;
-    }
-  }
-}
+TEST_P(DoubleKernels, AMarginDependsOnItsRowAlone) { check_rows_alone(k().dense.doubles); }
 
 TEST_P(DoubleKernels, LossesAndResidualsAreThoseOfTheirDefinition) {
   for (std::size_t l = 0; l < kLosses; ++l)
@@ -109,7 +76,7 @@ TEST_P(DoubleKernels, LossesAndResidualsAreThoseOfTheirDefinition) {
         for (const bool weighted : {false, true}) {
           std::vector<double> margins = doubles(n, 7);
           for (double& z : margins) z *= scale;
-          GuardedDoubles z(margins);
+          Guarded<double> z(margins);
           Guarded labels(labels_of(n));
           Guarded weights(n);
           for (std::size_t i = 0; i < n; ++i) weights.data()[i] = static_cast<float>(i % 4) * 0.75F;
@@ -148,39 +115,12 @@ TEST_P(DoubleKernels, SmallLogisticLossesKeepTheirDigits) {
   EXPECT_TRUE(std::isnan(sums[0]));
 }
 
-/// What add_gradient must agree with: its three steps, one after the other.
-template <class Margins, class Accumulate, class AddGradient>
-void check_gradient(const KernelTable& table, std::size_t rows, std::size_t cols, Margins margins,
-                    Accumulate accumulate, AddGradient add_gradient) {
-  const std::vector<double> weights = doubles(cols, 61);
-  const std::vector<float> labels = labels_of(rows);
-  for (std::size_t l = 0; l < kLosses; ++l) {
-    std::vector<double> z(rows), expected(cols, 1.0), gradient(cols, 1.0);
-    double expected_sums[3] = {1, 2, 3}, sums[3] = {1, 2, 3};
-    margins(weights.data(), z.data());
-    table.double_losses[l](rows, labels.data(), nullptr, z.data(), expected_sums);
-    accumulate(z.data(), expected.data());
-    add_gradient(l, labels.data(), weights.data(), gradient.data(), sums);
-    double sizes = 1;
-    for (const double residual : z) sizes += std::abs(residual);
-    for (std::size_t i = 0; i < 3; ++i)
-      ASSERT_NEAR(sums[i], expected_sums[i], kExact * (sizes + std::abs(expected_sums[i])));
-    for (std::size_t c = 0; c < cols; ++c)
-      ASSERT_NEAR(gradient[c], expected[c], 10 * kExact * sizes) << rows << " × " << cols;
-  }
-}
-
 TEST_P(DoubleKernels, AddGradientIsMarginsLossAndAccumulate) {
   for (const std::size_t cols : {0, 1, 15, 16, 17, 28, 33, 129, 300})
     for (const std::size_t rows : {0, 1, 31, 32, 33, 300}) {
       Guarded x(normals(rows * cols, 60));
-      check_gradient(
-          k(), rows, cols,
-          [&](const double* w, double* z) { k().double_margins(x.data(), rows, cols, w, 0.3, z); },
-          [&](const double* z, double* g) { k().double_accumulate(x.data(), rows, cols, z, g); },
-          [&](std::size_t l, const float* labels, const double* w, double* g, double* sums) {
-            k().double_add_gradient[l](x.data(), rows, cols, labels, w, 0.3, g, sums);
-          });
+      check_gradient(k().dense.doubles, k().double_losses, rows, cols, kExact, x.data(), rows,
+                     cols);
     }
 }
 
@@ -188,25 +128,18 @@ template <class Index>
 void check_sparse_doubles(const KernelTable& table, const SparseKernels<Index>& kernels) {
   const Sparse<Index> x(200, 300, 0.1);
   const auto view = x.view().slice(3, x.rows);  // its offsets do not begin at 0
-  const auto margins = [&](const double* w, double* z) {
-    kernels.double_margins(view.offsets, view.indices, view.values, view.rows, w, 0.3, z);
-  };
-  const auto accumulate = [&](const double* z, double* g) {
-    kernels.double_accumulate(view.offsets, view.indices, view.values, view.rows, z, g);
-  };
-  check_gradient(table, view.rows, x.cols, margins, accumulate,
-                 [&](std::size_t l, const float* labels, const double* w, double* g, double* sums) {
-                   kernels.double_add_gradient[l](view.offsets, view.indices, view.values,
-                                                  view.rows, labels, w, 0.3, g, sums);
-                 });
+  check_gradient(kernels.doubles, table.double_losses, view.rows, x.cols, kExact, view.offsets,
+                 view.indices, view.values, view.rows);
   // Each step as that of the same rows without zeros left out.
   const std::vector<double> weights = doubles(x.cols, 5), residuals = doubles(view.rows, 6);
   std::vector<double> sparse(view.rows), dense(view.rows), of_sparse(x.cols), of_dense(x.cols);
   const float* rows = x.dense.data() + 3 * x.cols;
-  margins(weights.data(), sparse.data());
-  accumulate(residuals.data(), of_sparse.data());
-  table.double_margins(rows, view.rows, x.cols, weights.data(), 0.3, dense.data());
-  table.double_accumulate(rows, view.rows, x.cols, residuals.data(), of_dense.data());
+  kernels.doubles.margins(view.offsets, view.indices, view.values, view.rows, weights.data(), 0.3,
+                          sparse.data());
+  kernels.doubles.accumulate(view.offsets, view.indices, view.values, view.rows, residuals.data(),
+                             of_sparse.data());
+  table.dense.doubles.margins(rows, view.rows, x.cols, weights.data(), 0.3, dense.data());
+  table.dense.doubles.accumulate(rows, view.rows, x.cols, residuals.data(), of_dense.data());
   for (std::size_t i = 0; i < view.rows; ++i) ASSERT_NEAR(sparse[i], dense[i], 1e-12);
   for (std::size_t c = 0; c < x.cols; ++c) ASSERT_NEAR(of_sparse[c], of_dense[c], 1e-12);
 }

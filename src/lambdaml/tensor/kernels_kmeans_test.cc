@@ -82,7 +82,7 @@ TEST_P(KmeansKernels, AssignFindsTheNearest) {
         Guarded x(values);
         check_assign(values, rows, centroids, d,
                      [&](const CentroidTable& c, const AssignOutput& out) {
-                       return k().assign(x.data(), rows, c, out);
+                       return k().dense.assign(x.data(), rows, d, c, out);
                      });
       }
 }
@@ -121,8 +121,8 @@ TEST_P(KmeansKernels, AmongEqualsTheLowestCentroidWins) {
     prepared.prepare(c.data(), centroids, d);
     std::vector<std::uint32_t> dense(rows);
     std::vector<std::uint32_t> sparse(rows);
-    k().assign(x.dense.data(), rows, table_of(prepared),
-               {nullptr, nullptr, nullptr, dense.data(), nullptr});
+    k().dense.assign(x.dense.data(), rows, d, table_of(prepared),
+                     {nullptr, nullptr, nullptr, dense.data(), nullptr});
     k().sparse32.assign(x.offsets.data(), x.indices.data(), x.values.data(), rows,
                         table_of(prepared), {nullptr, nullptr, nullptr, sparse.data(), nullptr});
     for (std::size_t i = 0; i < rows; ++i) {
@@ -143,10 +143,12 @@ TEST_P(KmeansKernels, AnAssignmentDependsOnItsRowAlone) {
   Centroids c;
   c.prepare(centroids.data(), 10, d);
   std::vector<float> together(rows);
-  k().assign(x.data(), rows, table_of(c), {nullptr, nullptr, nullptr, nullptr, together.data()});
+  k().dense.assign(x.data(), rows, d, table_of(c),
+                   {nullptr, nullptr, nullptr, nullptr, together.data()});
   for (std::size_t i = 0; i < rows; ++i) {
     float alone = 0;
-    k().assign(x.data() + i * d, 1, table_of(c), {nullptr, nullptr, nullptr, nullptr, &alone});
+    k().dense.assign(x.data() + i * d, 1, d, table_of(c),
+                     {nullptr, nullptr, nullptr, nullptr, &alone});
     ASSERT_EQ(alone, together[i]);
   }
 }
@@ -179,7 +181,7 @@ TEST_P(KmeansKernels, SumsOfConstantsDoNotDrift) {
           k().sparse32.assign(offsets.data(), indices.data(), x.data(), rows, table_of(prepared),
                               out);
         else
-          k().assign(x.data(), rows, table_of(prepared), out);
+          k().dense.assign(x.data(), rows, d, table_of(prepared), out);
         ASSERT_EQ(counts.back(), rows);
         for (std::size_t f = 0; f < d; ++f) {
           const double mean = sums[(centroids - 1) * d + f] / static_cast<double>(rows);
@@ -196,7 +198,8 @@ TEST_P(KmeansKernels, RowsBeyondFloatStillGetACentroidThatIs) {
   Centroids c;
   c.prepare(centroids.data(), 2, 3);
   std::vector<std::uint32_t> nearest(20, 99);
-  k().assign(x.data(), 20, table_of(c), {nullptr, nullptr, nullptr, nearest.data(), nullptr});
+  k().dense.assign(x.data(), 20, 3, table_of(c),
+                   {nullptr, nullptr, nullptr, nearest.data(), nullptr});
   EXPECT_THAT(nearest, testing::Each(testing::Lt(2U)));
 }
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -26,30 +27,31 @@ inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 inline const std::vector<std::size_t> kSizes{0,  1,  2,  3,  4,  5,  7,  8,   9,   15,
                                              16, 17, 28, 31, 33, 64, 65, 100, 129, 1000};
 
-/// Floats that end right before an inaccessible page and are preceded by NaNs.
+/// Numbers that end right before an inaccessible page and are preceded by NaNs.
+template <class Real>
 class Guarded {
  public:
   explicit Guarded(std::size_t n) : n_(n) {
     const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    body_ = (n * sizeof(float) + 64 + page - 1) / page * page;
+    body_ = (n * sizeof(Real) + 64 + page - 1) / page * page;
     base_ = static_cast<char*>(
         ::mmap(nullptr, body_ + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     if (base_ == MAP_FAILED || ::mprotect(base_ + body_, page, PROT_NONE) != 0) std::abort();
     size_ = body_ + page;
-    auto* all = reinterpret_cast<float*>(base_);
-    std::fill(all, all + body_ / sizeof(float), kNan);
-    std::fill(begin(), begin() + n, 0.0F);
+    auto* all = reinterpret_cast<Real*>(base_);
+    std::fill(all, all + body_ / sizeof(Real), std::numeric_limits<Real>::quiet_NaN());
+    std::fill(begin(), begin() + n, Real{0});
   }
-  explicit Guarded(const std::vector<float>& values) : Guarded(values.size()) {
+  explicit Guarded(const std::vector<Real>& values) : Guarded(values.size()) {
     std::copy(values.begin(), values.end(), begin());
   }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
   ~Guarded() { ::munmap(base_, size_); }
 
-  float* begin() { return reinterpret_cast<float*>(base_ + body_) - n_; }
-  float* data() { return begin(); }
-  float operator[](std::size_t i) { return begin()[i]; }
+  Real* begin() { return reinterpret_cast<Real*>(base_ + body_) - n_; }
+  Real* data() { return begin(); }
+  Real operator[](std::size_t i) { return begin()[i]; }
 
  private:
   std::size_t n_;
@@ -58,10 +60,18 @@ class Guarded {
   char* base_ = nullptr;
 };
 
+Guarded(std::size_t)->Guarded<float>;
+
 inline std::vector<float> normals(std::size_t n, std::uint64_t seed) {
   Rng rng(seed);
   std::vector<float> out(n);
   for (float& x : out) x = static_cast<float>(rng.normal());
+  return out;
+}
+
+inline std::vector<float> labels_of(std::size_t n) {
+  std::vector<float> out(n);
+  for (std::size_t i = 0; i < n; ++i) out[i] = i % 3 == 0 ? 1.0F : 0.0F;
   return out;
 }
 
@@ -106,6 +116,52 @@ struct Sum {
     return magnitude * static_cast<double>(n + 2) * 0x1p-24 + 1e-30;
   }
 };
+
+/// A margin is the same wherever its row stands.
+template <class Real>
+void check_rows_alone(const LinearKernels<Real, const float*, std::size_t, std::size_t>& kernels) {
+  for (const std::size_t cols : kSizes) {
+    const std::size_t rows = 37;
+    const std::vector<float> x = normals(rows * cols, 3), floats = normals(cols, 4);
+    const std::vector<Real> weights(floats.begin(), floats.end());
+    std::vector<Real> together(rows);
+    kernels.margins(x.data(), rows, cols, weights.data(), Real{0.25}, together.data());
+    for (std::size_t i = 0; i < rows; ++i) {
+      Real alone = 0;
+      kernels.margins(x.data() + i * cols, 1, cols, weights.data(), Real{0.25}, &alone);
+      ASSERT_EQ(alone, together[i]) << cols << " columns, row " << i;
+    }
+  }
+}
+
+/// add_gradient over the rows `x` is its three steps, one after the other. `error`: what is left of
+/// one, as a share of what is added up.
+template <class Real, class... Rows>
+void check_gradient(const LinearKernels<Real, Rows...>& kernels, const LossKernel<Real>* losses,
+                    std::size_t rows, std::size_t cols, double error,
+                    std::type_identity_t<Rows>... x) {
+  const std::vector<float> floats = normals(cols, 61), labels = labels_of(rows);
+  const std::vector<Real> weights(floats.begin(), floats.end());
+  const auto bias = static_cast<Real>(0.3);
+  for (std::size_t l = 0; l < kLosses; ++l) {
+    std::vector<Real> z(rows), expected(cols, Real{1});
+    Guarded<Real> gradient(std::vector<Real>(cols, Real{1}));
+    double expected_sums[3] = {1, 2, 3}, sums[3] = {1, 2, 3};
+    kernels.margins(x..., weights.data(), bias, z.data());
+    losses[l](rows, labels.data(), nullptr, z.data(), expected_sums);
+    kernels.accumulate(x..., z.data(), expected.data());
+    kernels.add_gradient[l](x..., labels.data(), weights.data(), bias, gradient.data(), sums);
+    // Of residuals that cancel, the rounding of each remains.
+    double sizes = 1;
+    for (const Real residual : z) sizes += std::abs(residual);
+    for (std::size_t i = 0; i < 3; ++i)
+      ASSERT_NEAR(sums[i], expected_sums[i], error * (sizes + std::abs(expected_sums[i])))
+          << "loss " << l << ", " << rows << " × " << cols;
+    for (std::size_t c = 0; c < cols; ++c)
+      ASSERT_NEAR(gradient[c], expected[c], 10 * error * sizes)
+          << "loss " << l << ", " << rows << " × " << cols;
+  }
+}
 
 /// The tests that run for every instruction set of this machine.
 class Kernels : public testing::TestWithParam<const KernelTable*> {
