@@ -13,7 +13,7 @@
 #include "apps/cli/command.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
-#include "lambdaml/base/leftover.h"
+#include "lambdaml/control/leftover.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -46,7 +46,7 @@ void LastResort::watch() const {
   const Deadline end = interrupt_deadline().later_by(kTidying_s + kGrace_s);
   while (watched[0].revents == 0) {
     if (end.passed()) {
-      const std::string left = leftovers();
+      const std::string left = control::leftovers();
       print_error(fmt::format("interrupted, and ended in the midst of its work{}{}",
                               left.empty() ? "" : "; ", left));
       ::_exit(kInterrupted);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/leftover.h"
+#include "lambdaml/control/leftover.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/storage/storage.h"
 

@@ -1,10 +1,10 @@
-#include "lambdaml/base/leftover.h"
+#include "lambdaml/control/leftover.h"
 
 #include <optional>
 
 #include <gtest/gtest.h>
 
-namespace lambdaml {
+namespace lambdaml::control {
 namespace {
 
 TEST(Leftovers, AreThoseThatLive) {
@@ -17,4 +17,4 @@ TEST(Leftovers, AreThoseThatLive) {
 }
 
 }  // namespace
-}  // namespace lambdaml
+}  // namespace lambdaml::control

@@ -2,10 +2,10 @@
 
 #include <string>
 
-namespace lambdaml {
+namespace lambdaml::control {
 
 /// For a process that cannot clean up: as long as an instance lives, its text tells the user what
-/// would remain if the process ended now, e.g. "the job's keys in redis://…; remove them with: …".
+/// would remain if the process ended now, e.g. "the job's keys in …; remove them with: …".
 /// Thread-safe.
 class Leftover {
  public:
@@ -21,4 +21,4 @@ class Leftover {
 /// The texts of all live instances, joined with "; ".
 std::string leftovers();
 
-}  // namespace lambdaml
+}  // namespace lambdaml::control
