@@ -20,29 +20,6 @@ std::vector<double> doubles(std::size_t n, std::uint64_t seed) {
   return out;
 }
 
-struct LossOfRow {
-  double loss;
-  double residual;
-};
-
-/// The definitions of kernels.h.
-LossOfRow loss_of(std::size_t loss, double z, double label) {
-  const double sign = 2 * label - 1, s = sign * z, lack = std::max(0.0, 1 - s);
-  switch (static_cast<Loss>(loss)) {
-    case Loss::logistic: {
-      const double value = s > 0 ? std::log1p(std::exp(-s)) : -s + std::log1p(std::exp(s));
-      const double p = z > 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
-      return {value, p - label};
-    }
-    case Loss::hinge:
-      return {lack, lack > 0 ? -sign : 0};
-    case Loss::squared_hinge:
-      return {lack * lack, -2 * sign * lack};
-    default:
-      return {(z - label) * (z - label) / 2, z - label};
-  }
-}
-
 TEST_P(DoubleKernels, MarginsAndGradientsAreExactToTheLastDigits) {
   for (const std::size_t cols : kSizes)
     for (const std::size_t rows : {0, 1, 2, 3, 17}) {
@@ -70,36 +47,13 @@ TEST_P(DoubleKernels, MarginsAndGradientsAreExactToTheLastDigits) {
 TEST_P(DoubleKernels, AMarginDependsOnItsRowAlone) { check_rows_alone(k().dense.doubles); }
 
 TEST_P(DoubleKernels, LossesAndResidualsAreThoseOfTheirDefinition) {
-  for (std::size_t l = 0; l < kLosses; ++l)
-    for (const std::size_t n : kSizes)
-      for (const double scale : {1e-9, 1.0, 40.0, 400.0})
-        for (const bool weighted : {false, true}) {
-          std::vector<double> margins = doubles(n, 7);
-          for (double& z : margins) z *= scale;
-          Guarded<double> z(margins);
-          Guarded labels(labels_of(n));
-          Guarded weights(n);
-          for (std::size_t i = 0; i < n; ++i) weights.data()[i] = static_cast<float>(i % 4) * 0.75F;
-          double sums[3] = {1, 2, 3};
-          k().double_losses[l](n, labels.data(), weighted ? weights.data() : nullptr, z.data(),
-                               sums);
-          Sum losses, residuals;
-          double correct = 0;
-          for (std::size_t i = 0; i < n; ++i) {
-            const double weight = weighted ? weights[i] : 1;
-            const LossOfRow expected = loss_of(l, margins[i], labels[i]);
-            losses.add(weight, expected.loss);
-            residuals.add(weight, expected.residual);
-            if (static_cast<Loss>(l) != Loss::squared)
-              correct += (margins[i] > 0) == (labels[i] == 1) ? 1 : 0;
-            ASSERT_NEAR(z[i], weight * expected.residual,
-                        kExact * (1 + std::abs(weight * expected.residual)))
-                << "loss " << l << " at " << margins[i];
-          }
-          ASSERT_NEAR(sums[0], 1 + losses.value, kExact * (1 + losses.magnitude)) << "loss " << l;
-          ASSERT_NEAR(sums[1], 2 + residuals.value, kExact * (2 + residuals.magnitude));
-          ASSERT_EQ(sums[2], 3 + correct) << "loss " << l;
-        }
+  for (const double scale : {1e-9, 1.0, 40.0, 400.0})
+    for (const std::size_t n : kSizes) {
+      std::vector<double> margins = doubles(n, 7);
+      for (double& z : margins) z *= scale;
+      for (const Loss loss : kEveryLoss)
+        check_loss(loss, k().double_losses, margins, kExact, kExact);
+    }
 }
 
 TEST_P(DoubleKernels, SmallLogisticLossesKeepTheirDigits) {

@@ -93,43 +93,28 @@ TEST_P(FloatKernels, SparseMarginsAndGradients) {
   check_sparse_linear(k().sparse32);
 }
 
-double logistic_loss(double s) {
-  return s > 0 ? std::log1p(std::exp(-s)) : -s + std::log1p(std::exp(s));
-}
-double sigmoid(double z) {
-  return z > 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
-}
+/// Of a residual, and of sums; see kernels.h.
+constexpr double kResidualError = 3e-7, kSumError = 2e-6;
 
-TEST_P(FloatKernels, LogisticLossAndResiduals) {
-  const std::vector<float> special{0.0F, -0.0F, 1e-30F, -1e-30F, 1e-4F, -1e-4F, 1,     -1,
-                                   16,   -16,   30,     -30,     86.9F, -86.9F, 88,    -88,
-                                   104,  -104,  1e4F,   -1e4F,   1e30F, -1e30F, 3e38F, -3e38F};
-  for (const std::size_t n : kSizes) {
-    for (const float scale : {0.0F, 0.01F, 1.0F, 20.0F}) {
+TEST_P(FloatKernels, LossesAndResidualsAreThoseOfTheirDefinition) {
+  for (const float scale : {0.01F, 1.0F, 20.0F})
+    for (const std::size_t n : kSizes) {
       std::vector<float> margins = normals(n, 7);
       for (float& z : margins) z *= scale;
-      if (scale == 0)
-        for (std::size_t i = 0; i < n; ++i) margins[i] = special[i % special.size()];
-      Guarded z(margins);
-      Guarded labels(n);
-      for (std::size_t i = 0; i < n; ++i) labels.data()[i] = (i * 7 / 5) % 2 == 0 ? 1.0F : 0.0F;
-      double sums[3] = {10, 20, 100};  // loss, residuals, correct: they grow
-      k().losses[index_of(Loss::logistic)](n, labels.data(), nullptr, z.data(), sums);
-      double expected_loss = 10;
-      double expected_residuals = 20;
-      double expected_correct = 100;
-      for (std::size_t i = 0; i < n; ++i) {
-        const double s = (2.0 * labels[i] - 1) * margins[i];
-        expected_loss += logistic_loss(s);
-        expected_residuals += sigmoid(margins[i]) - labels[i];
-        expected_correct += (margins[i] > 0) == (labels[i] == 1) ? 1 : 0;
-        ASSERT_NEAR(z[i], sigmoid(margins[i]) - labels[i], 3e-7) << "at " << margins[i];
-      }
-      ASSERT_NEAR(sums[0], expected_loss, 2e-6 * (expected_loss - 10) + 1e-13)
-          << n << " × " << scale;
-      ASSERT_NEAR(sums[1], expected_residuals, 3e-7 * static_cast<double>(n) + 1e-13);
-      ASSERT_EQ(sums[2], expected_correct);
+      if (n > 2) margins[0] = 1, margins[1] = -1, margins[2] = 1e15F;
+      for (const Loss loss : kEveryLoss)
+        check_loss(loss, k().losses, margins, kResidualError, kSumError);
     }
+}
+
+TEST_P(FloatKernels, LogisticLossesOfExtremeMargins) {
+  const std::vector<float> special{0.0F, -0.0F, 1e-30F, -1e-30F, 1e-4F, -1e-4F, 1,       -1,
+                                   16,   -16,   30,     -30,     86.9F, -86.9F, 88,      -88,
+                                   104,  -104,  1e4F,   -1e4F,   1e30F, -1e30F, 1.5e38F, -1.5e38F};
+  for (const std::size_t n : kSizes) {
+    std::vector<float> margins(n);
+    for (std::size_t i = 0; i < n; ++i) margins[i] = special[i % special.size()];
+    check_loss(Loss::logistic, k().losses, margins, kResidualError, kSumError);
   }
 }
 
@@ -141,37 +126,6 @@ TEST_P(FloatKernels, SmallLogisticLossesAreNotRoundedAway) {
   EXPECT_NEAR(sums[0], 1000 * std::log1p(std::exp(-20.0)), 1e-6 * 1000 * std::exp(-20.0));
 }
 
-TEST_P(FloatKernels, WeightsMultiplyLossesAndResiduals) {
-  for (std::size_t l = 0; l < kLosses; ++l)
-    for (const std::size_t n : kSizes) {
-      const std::vector<float> margins = normals(n, 12);
-      Guarded z(margins);
-      Guarded labels(n);
-      Guarded weights(n);
-      double expected[3] = {};
-      std::vector<float> residuals(n);
-      for (std::size_t i = 0; i < n; ++i) {
-        labels.data()[i] = i % 3 == 0 ? 1.0F : 0.0F;
-        weights.data()[i] = static_cast<float>(i % 4) * 0.75F;
-        // Row by row by the loss without weights.
-        double sums[3] = {};
-        residuals[i] = margins[i];
-        k().losses[l](1, labels.data() + i, nullptr, &residuals[i], sums);
-        residuals[i] *= weights[i];
-        expected[0] += weights[i] * sums[0];
-        expected[1] += residuals[i];
-        expected[2] += sums[2];
-      }
-      double sums[3] = {};
-      k().losses[l](n, labels.data(), weights.data(), z.data(), sums);
-      ASSERT_NEAR(sums[0], expected[0], 2e-6 * std::abs(expected[0])) << "loss " << l;
-      ASSERT_NEAR(sums[1], expected[1], 1e-6 * static_cast<double>(n + 1)) << "loss " << l;
-      ASSERT_EQ(sums[2], expected[2]) << "loss " << l;
-      for (std::size_t i = 0; i < n; ++i)
-        ASSERT_NEAR(z[i], residuals[i], 1e-6 * (1 + std::abs(residuals[i]))) << "loss " << l;
-    }
-}
-
 TEST_P(FloatKernels, ANanMarginShowsInTheLoss) {
   for (auto* loss : k().losses) {
     std::vector<float> z(100, 1.0F);
@@ -180,77 +134,6 @@ TEST_P(FloatKernels, ANanMarginShowsInTheLoss) {
     double sums[3] = {};
     loss(100, labels.data(), nullptr, z.data(), sums);
     EXPECT_TRUE(std::isnan(sums[0]));
-  }
-}
-
-TEST_P(FloatKernels, SquaredHingeLossAndResiduals) {
-  for (const std::size_t n : kSizes) {
-    std::vector<float> margins = normals(n, 9);
-    if (n > 2) margins[0] = 1, margins[1] = -1, margins[2] = 1e15F;
-    Guarded z(margins);
-    Guarded labels(n);
-    for (std::size_t i = 0; i < n; ++i) labels.data()[i] = i % 3 == 0 ? 1.0F : 0.0F;
-    double sums[3] = {};
-    k().losses[index_of(Loss::squared_hinge)](n, labels.data(), nullptr, z.data(), sums);
-    double expected_loss = 0, expected_residuals = 0, sizes = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const double sign = 2.0 * labels[i] - 1;
-      const double lack = std::max(0.0, 1 - sign * margins[i]);
-      expected_loss += lack * lack;
-      expected_residuals += -2 * sign * lack;
-      sizes += 2 * lack;
-      ASSERT_NEAR(z[i], -2 * sign * lack, 1e-6 * (1 + lack)) << "at " << margins[i];
-    }
-    ASSERT_NEAR(sums[0], expected_loss, 1e-6 * expected_loss);
-    ASSERT_NEAR(sums[1], expected_residuals, 1e-6 * sizes);
-  }
-}
-
-TEST_P(FloatKernels, SquaredLossAndResiduals) {
-  for (const std::size_t n : kSizes) {
-    const std::vector<float> margins = normals(n, 10);
-    const std::vector<float> targets = normals(n, 11);
-    Guarded z(margins);
-    Guarded labels(targets);
-    double sums[3] = {};
-    k().losses[index_of(Loss::squared)](n, labels.data(), nullptr, z.data(), sums);
-    double expected_loss = 0, expected_residuals = 0, sizes = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const double error = static_cast<double>(margins[i]) - targets[i];
-      expected_loss += error * error / 2;
-      expected_residuals += error;
-      sizes += std::abs(error);
-      ASSERT_EQ(z[i], margins[i] - targets[i]);
-    }
-    ASSERT_NEAR(sums[0], expected_loss, 1e-6 * expected_loss);
-    ASSERT_NEAR(sums[1], expected_residuals, 1e-6 * sizes);
-    ASSERT_EQ(sums[2], 0);
-  }
-}
-
-TEST_P(FloatKernels, HingeLossAndResiduals) {
-  for (const std::size_t n : kSizes) {
-    std::vector<float> margins = normals(n, 8);
-    if (n > 2) margins[0] = 1, margins[1] = -1, margins[2] = 1e30F;
-    Guarded z(margins);
-    Guarded labels(n);
-    for (std::size_t i = 0; i < n; ++i) labels.data()[i] = i % 3 == 0 ? 1.0F : 0.0F;
-    double sums[3] = {};
-    k().losses[index_of(Loss::hinge)](n, labels.data(), nullptr, z.data(), sums);
-    double expected_loss = 0;
-    double expected_residuals = 0;
-    double expected_correct = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const double sign = 2.0 * labels[i] - 1;
-      const double lack = 1 - sign * margins[i];
-      expected_loss += std::max(0.0, lack);
-      expected_correct += (margins[i] > 0) == (labels[i] == 1) ? 1 : 0;
-      expected_residuals += lack > 0 ? -sign : 0;
-      ASSERT_EQ(z[i], lack > 0 ? -sign : 0) << "at " << margins[i];
-    }
-    ASSERT_NEAR(sums[0], expected_loss, 1e-6 * expected_loss);
-    ASSERT_EQ(sums[1], expected_residuals);
-    ASSERT_EQ(sums[2], expected_correct);
   }
 }
 
@@ -295,7 +178,8 @@ TEST(PublicKernels, CallTheChosenOnes) {
   EXPECT_EQ(hinged.correct, 0);
   EXPECT_THAT(gradient, testing::ElementsAre(2, 3, 4));
   float z = 6.5F;
-  EXPECT_NEAR(apply_loss(Loss::logistic, 1, &label, nullptr, &z).loss, logistic_loss(-6.5), 1e-5);
+  EXPECT_NEAR(apply_loss(Loss::logistic, 1, &label, nullptr, &z).loss,
+              loss_of(Loss::logistic, 6.5, 0).loss, 1e-5);
   z = 0;
   const LossSums undecided = apply_loss(Loss::logistic, 1, &label, nullptr, &z);
   EXPECT_NEAR(undecided.loss, std::log(2.0), 1e-7);

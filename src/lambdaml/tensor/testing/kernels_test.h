@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -116,6 +117,66 @@ struct Sum {
     return magnitude * static_cast<double>(n + 2) * 0x1p-24 + 1e-30;
   }
 };
+
+struct LossOfRow {
+  double loss;
+  double residual;
+};
+
+/// The definitions of kernels.h.
+inline LossOfRow loss_of(Loss loss, double z, double label) {
+  const double sign = 2 * label - 1, s = sign * z, lack = std::max(0.0, 1 - s);
+  switch (loss) {
+    case Loss::logistic: {
+      const double value = s > 0 ? std::log1p(std::exp(-s)) : -s + std::log1p(std::exp(s));
+      const double p = z > 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
+      return {value, p - label};
+    }
+    case Loss::hinge:
+      return {lack, lack > 0 ? -sign : 0};
+    case Loss::squared_hinge:
+      return {lack * lack, -2 * sign * lack};
+    default:
+      return {(z - label) * (z - label) / 2, z - label};
+  }
+}
+
+inline constexpr Loss kEveryLoss[] = {Loss::logistic, Loss::hinge, Loss::squared_hinge,
+                                      Loss::squared};
+static_assert(std::size(kEveryLoss) == kLosses);
+
+/// Losses, residuals and correct rows are those of the definition, with and without weights.
+/// `residual_error`: of a residual; `error`: of the sums, as a share of what is added up.
+template <class Real>
+void check_loss(Loss loss, const LossKernel<Real>* kernels, const std::vector<Real>& margins,
+                double residual_error, double error) {
+  const std::size_t n = margins.size();
+  Guarded labels(labels_of(n)), weights(n);
+  for (std::size_t i = 0; i < n; ++i) weights.data()[i] = static_cast<float>(i % 4) * 0.75F;
+  for (const bool weighted : {false, true}) {
+    Guarded<Real> z(margins);
+    double sums[3] = {1, 2, 3};  // they grow
+    kernels[static_cast<std::size_t>(loss)](n, labels.data(), weighted ? weights.data() : nullptr,
+                                            z.data(), sums);
+    Sum losses, residuals;
+    double correct = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double weight = weighted ? weights[i] : 1;
+      const LossOfRow expected = loss_of(loss, margins[i], labels[i]);
+      losses.add(weight, expected.loss);
+      residuals.add(weight, expected.residual);
+      if (loss != Loss::squared) correct += (margins[i] > 0) == (labels[i] == 1) ? 1 : 0;
+      ASSERT_NEAR(z[i], weight * expected.residual,
+                  residual_error * (1 + std::abs(weight * expected.residual)))
+          << "loss " << static_cast<int>(loss) << " at " << margins[i];
+    }
+    ASSERT_NEAR(sums[0], 1 + losses.value, error * losses.magnitude + 1e-13)
+        << "loss " << static_cast<int>(loss) << " of " << n;
+    ASSERT_NEAR(sums[1], 2 + residuals.value, error * residuals.magnitude + 1e-13)
+        << "loss " << static_cast<int>(loss) << " of " << n;
+    ASSERT_EQ(sums[2], 3 + correct);
+  }
+}
 
 /// A margin is the same wherever its row stands.
 template <class Real>
