@@ -134,17 +134,9 @@ bool wait_for_epochs(const Command& command, const fs::path& metrics, std::size_
   return false;
 }
 
-void CliTest::SetUp() {
-  std::string pattern = (fs::temp_directory_path() / "lambdaml-e2e-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-  folder_ = pattern;
-}
-
-void CliTest::TearDown() { fs::remove_all(folder_); }
-
 Result CliTest::lambdaml(const std::vector<std::string>& arguments,
                          const std::vector<std::string>& environment) const {
-  return Command(folder_, arguments, environment).wait();
+  return Command(folder(), arguments, environment).wait();
 }
 
 nlohmann::json CliTest::train(std::vector<std::string> arguments) const {
@@ -156,7 +148,7 @@ nlohmann::json CliTest::train(std::vector<std::string> arguments) const {
 }
 
 fs::path CliTest::write(const std::string& name, const std::string& text) const {
-  const fs::path path = folder_ / name;
+  const fs::path path = folder() / name;
   fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;
   return path;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/types.h>
 
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/testing/testing.h"
 
 namespace lambdaml::e2e {
@@ -59,21 +60,18 @@ bool wait_for_epochs(const Command& command, const std::filesystem::path& metric
 /// Gives each test an empty folder, removed afterwards, in which commands run.
 class CliTest : public testing::Test {
  protected:
-  void SetUp() override;
-  void TearDown() override;
-
   /// Runs `lambdaml ARGUMENTS…` to its end.
   Result lambdaml(const std::vector<std::string>& arguments,
                   const std::vector<std::string>& environment = {}) const;
   /// Runs a training with --json -q, expects success and returns the summary.
   nlohmann::json train(std::vector<std::string> arguments) const;
 
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return scratch_.path(); }
   std::filesystem::path write(const std::string& name, const std::string& text) const;
   static std::string read(const std::filesystem::path& path);
 
  private:
-  std::filesystem::path folder_;
+  const Scratch scratch_{"lambdaml-e2e-"};
 };
 
 /// The path of a real data set, from LAMBDAML_TEST_DATA or ../shared/data. A user's clone has none:

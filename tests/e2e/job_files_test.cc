@@ -13,6 +13,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/comm/registry.h"
@@ -47,17 +48,11 @@ Buffer flipped(const Buffer& bytes, std::size_t bit) {
 class InAStore : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lambdaml-integrity-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     uri_ = is_in_memory() ? "memory://train-integrity"
                           : Uri::parse((folder_ / "store").string()).text();
     store_ = storage::open(uri_);
   }
-  void TearDown() override {
-    store_->clear("");
-    fs::remove_all(folder_);
-  }
+  void TearDown() override { store_->clear(""); }
   void flip(const std::string& key, std::size_t bit) {
     const std::optional<Buffer> bytes = store_->load(key);
     ASSERT_TRUE(bytes) << key;
@@ -70,7 +65,8 @@ class InAStore : public testing::TestWithParam<std::string> {
     store_->save(to, *store_->load(from));
   }
 
-  fs::path folder_;
+  const Scratch scratch_{"lambdaml-integrity-"};
+  const fs::path folder_ = scratch_.path();
   std::string uri_;
   std::shared_ptr<storage::Storage> store_;
 };

@@ -14,7 +14,6 @@
 
 #include "input.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/checkpoint.h"
 #include "lambdaml/job/options.h"
@@ -223,11 +222,7 @@ class World {
 
 /// What is restored was saved so: another state, or the state of another epoch, is refused.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const bool quiet = [] {
-    log::configure(log::Level::off, log::Format::text);
-    return true;
-  }();
-  static_cast<void>(quiet);
+  fuzz::be_quiet();
   for (const bool with_records : {false, true}) {
     Input input(data, size);
     World world(with_records);

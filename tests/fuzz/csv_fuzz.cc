@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "dataset_check.h"
+#include "input.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/data/registry.h"
 
 using namespace lambdaml;
@@ -12,8 +12,7 @@ using namespace lambdaml;
 /// Text is refused with an Error or gives rows, in each form and with each option. Rows that are
 /// written and read again are the same.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  static const bool quiet = (log::configure(log::Level::off, log::Format::text), true);
-  static_cast<void>(quiet);
+  fuzz::be_quiet();
   static const data::Plugin& csv = data::registry().get("csv");
   if (size == 0) return 0;
   Options options = data::format_options();

@@ -13,7 +13,6 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/faas/emulator/service_api.h"
 #include "lambdaml/faas/sandbox/runtime_api.h"
 
@@ -316,11 +315,7 @@ class Runtime {
 /// No sequence of requests ends the emulator, loses a waiting client or an event, or gives away
 /// more concurrency than there is.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const bool quiet = [] {
-    log::configure(log::Level::off, log::Format::text);
-    return true;
-  }();
-  static_cast<void>(quiet);
+  fuzz::be_quiet();
   Input input(data, size);
   if (input.flag()) {
     Runtime runtime;

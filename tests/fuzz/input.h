@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 
 namespace lambdaml::fuzz {
 
@@ -85,6 +86,12 @@ class Input {
  private:
   std::string_view left_;
 };
+
+/// What is refused is not logged, too.
+inline void be_quiet() {
+  [[maybe_unused]] static const bool once =
+      (log::configure(log::Level::off, log::Format::text), true);
+}
 
 /// Ends the process, which the fuzzer reports, unless it holds.
 /// (clang 14 has no std::source_location.)

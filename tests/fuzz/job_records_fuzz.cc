@@ -14,7 +14,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/lease.h"
@@ -39,19 +39,8 @@ constexpr const char* kJob = "job-1";
 constexpr std::size_t kMostCalls = 40;
 
 const fs::path& scratch() {
-  static const struct Scratch {
-    Scratch() {
-      std::string name = (shared_memory_folder() / "lambdaml-fuzz-XXXXXX").string();
-      require(::mkdtemp(name.data()) != nullptr);
-      path = name;
-    }
-    ~Scratch() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-    fs::path path;
-  } folder;
-  return folder.path;
+  static const Scratch folder("lambdaml-fuzz-", shared_memory_folder());
+  return folder.path();
 }
 
 /// Runs a reader: it gives something, or refuses what is there.
@@ -233,11 +222,7 @@ class World {
 
 /// Records are refused as damaged, or read as what they say.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const bool quiet = [] {
-    log::configure(log::Level::off, log::Format::text);
-    return true;
-  }();
-  static_cast<void>(quiet);
+  fuzz::be_quiet();
   Input input(data, size);
   World world;
   for (std::size_t calls = 0; !input.empty() && calls < kMostCalls; ++calls) world.call(input);

@@ -17,7 +17,7 @@
 
 #include "input.h"
 #include "lambdaml/base/files.h"
-#include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/ps/message.h"
 #include "lambdaml/ps/server/service.h"
 #include "lambdaml/ps/transport.h"
@@ -81,12 +81,11 @@ void add(std::vector<T>& to, const std::vector<T>& more) {
 /// A server and its clients, without sockets.
 class World {
  public:
-  explicit World(bool durable) : folder_(durable ? make_scratch() : fs::path()) { start(); }
-  ~World() {
-    stop();
-    std::error_code ignored;
-    if (!folder_.empty()) fs::remove_all(folder_, ignored);
+  explicit World(bool durable) {
+    if (durable) folder_ = scratch_.emplace("lambdaml-fuzz-", shared_memory_folder()).path();
+    start();
   }
+  ~World() { stop(); }
 
   void call(Input& input) {
     switch (input.below(20)) {
@@ -116,12 +115,6 @@ class World {
   }
 
  private:
-  static fs::path make_scratch() {
-    std::string name = (shared_memory_folder() / "lambdaml-fuzz-XXXXXX").string();
-    require(::mkdtemp(name.data()) != nullptr);
-    return name;
-  }
-
   /// A processor counts on its way out that its client has gone: what it serves ends after it.
   void stop() {
     processor_.reset();
@@ -462,6 +455,7 @@ class World {
     for (const char* id : kIds) models_.insert(id);
   }
 
+  std::optional<Scratch> scratch_;
   fs::path folder_;
   std::unique_ptr<ps::State> state_;
   std::unique_ptr<ps::Service> service_;
@@ -476,12 +470,8 @@ class World {
 
 /// No sequence of requests does harm, and none is answered with another sum than that of the round.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const bool quiet = [] {
-    log::configure(log::Level::off, log::Format::text);
-    ps::log_what_thrift_says();
-    return true;
-  }();
-  static_cast<void>(quiet);
+  fuzz::be_quiet();
+  [[maybe_unused]] static const bool quiet = (ps::log_what_thrift_says(), true);
   Input input(data, size);
   World world(input.flag());
   for (std::size_t calls = 0; !input.empty() && calls < kMostCalls; ++calls) world.call(input);

@@ -10,7 +10,6 @@
 #include "input.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/tune/report.h"
 #include "lambdaml/tune/search.h"
 
@@ -57,11 +56,7 @@ void report(const tune::Search& search, const std::vector<tune::Segment>& segmen
 
 /// Records are refused as damaged or bad input, or can be written again and reported.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const bool quiet = [] {
-    log::configure(log::Level::off, log::Format::text);
-    return true;
-  }();
-  static_cast<void>(quiet);
+  fuzz::be_quiet();
   Input input(data, size);
   try {
     const tune::Search search = tune::Search::from_json(input.text(), "SEARCH");

@@ -293,6 +293,19 @@ TEST_F(ParameterServer, ATokenAndTlsKeepStrangersOut) {
     EXPECT_THAT(result->out + result->err, Not(HasSubstr(secret)));
 }
 
+/// The job's workers are stopped, and continue with a server that knows nothing of them.
+void go_on_in_an_empty_place(const comm::Job& job,
+                             std::span<std::unique_ptr<comm::Communicator>> communicators) {
+  for (std::uint32_t w = 0; w < communicators.size(); ++w) {
+    const std::vector<double> saved = communicators[w]->snapshot();
+    const std::uint64_t round = communicators[w]->round();
+    communicators[w] = job.communicator(w);
+    communicators[w]->restore(saved);
+    communicators[w]->seek(round);
+  }
+  storage::open(job.uri)->clear("");
+}
+
 TEST_F(ParameterServer, WorkersThatDoNotWaitBringAllAgainWhenTheServerHasLostIt) {
   constexpr std::uint32_t kWorkers = 3;
   const int port = servers::free_port();
@@ -329,14 +342,7 @@ TEST_F(ParameterServer, WorkersThatDoNotWaitBringAllAgainWhenTheServerHasLostIt)
   server = serve({}, port);
   all(4, false);
   // And when the whole job goes on in a place that was cleared.
-  for (std::uint32_t w = 0; w < kWorkers; ++w) {
-    const std::vector<double> saved = communicators[w]->snapshot();
-    const std::uint64_t round = communicators[w]->round();
-    communicators[w] = job.communicator(w);
-    communicators[w]->restore(saved);
-    communicators[w]->seek(round);
-  }
-  storage::open(job.uri)->clear("");
+  go_on_in_an_empty_place(job, communicators);
   all(4, true);
   EXPECT_THAT(sums, testing::Each(12.0 * (1 + 2 + 3)));
   EXPECT_THAT(counts, testing::Each(testing::Ge(12 * kWorkers)));
@@ -360,14 +366,7 @@ TEST_F(ParameterServer, AWorkerAtItsEndBringsWhatOthersStillNeedOfItAgain) {
   EXPECT_EQ(merge(0, 7), 7);
   EXPECT_EQ(merge(1, 5), 12);
   // The job goes on in a place that was cleared: one worker had come to its end, one is on its way.
-  for (std::uint32_t w = 0; w < 2; ++w) {
-    const std::vector<double> saved = communicators[w]->snapshot();
-    const std::uint64_t round = communicators[w]->round();
-    communicators[w] = job.communicator(w);
-    communicators[w]->restore(saved);
-    communicators[w]->seek(round);
-  }
-  storage::open(job.uri)->clear("");
+  go_on_in_an_empty_place(job, communicators);
   comm::Numbers states[2] = {{{10}, {100}}, {{1}, {2}}};
   EXPECT_THAT(comm::on_threads(
                   2,

@@ -13,6 +13,7 @@
 #include "lambdaml/aws/client.h"
 #include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/testing/objects_in_memory.h"
 
@@ -28,26 +29,6 @@ const std::string kSecretKey = "lambdaml-test-secret-key-of-nobody";
 /// The bucket and the table.
 const std::string kPlace = "lambdaml-test";
 const std::string kLocalhost = "127.0.0.1";
-
-/// A folder that is removed in the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "lambdaml-servers-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) fail_errno(errno, "making the folder " + pattern);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// The path of a program, or Missing.
 fs::path require(const std::string& program) {
@@ -110,7 +91,7 @@ class Express {
 };
 
 struct Running {
-  TemporaryFolder folder;
+  const Scratch folder{"lambdaml-servers-"};
   std::unique_ptr<Process> process;
   std::unique_ptr<Ceph> ceph;
   std::unique_ptr<RedisCluster> cluster;
@@ -208,7 +189,7 @@ void start_redis(Running& running) {
 /// The folder with a certificate for localhost and 127.0.0.1 by a CA of its own (ca.pem, cert.pem,
 /// key.pem), the same for all servers of this process.
 const fs::path& certificates() {
-  static const TemporaryFolder folder;
+  static const Scratch folder("lambdaml-servers-");
   if (fs::exists(folder.path() / "cert.pem")) return folder.path();
   const std::string openssl = require("openssl").string();
   const auto make = [&](std::vector<std::string> arguments) {

@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cost/cost.h"
@@ -46,10 +47,6 @@ class Plugins : public testing::Test {
  protected:
   void SetUp() override {
     worker::register_handler();
-    std::string name =
-        (std::filesystem::temp_directory_path() / "lambdaml-plugins-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     // Two rows and their mean, a hundred times.
     std::string text =
         "\x1e"
@@ -57,7 +54,6 @@ class Plugins : public testing::Test {
     for (int i = 0; i < 100; ++i) text += "0|1|-4\n0|3|2\n0|2|-1\n";
     write_file(folder_ / "rows.columns", as_bytes(text));
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   Options job() const {
     Options options = job::job_options();
@@ -81,7 +77,8 @@ class Plugins : public testing::Test {
     return options;
   }
 
-  std::filesystem::path folder_;
+  const Scratch scratch_{"lambdaml-plugins-"};
+  const std::filesystem::path folder_ = scratch_.path();
 };
 
 TEST_F(Plugins, RunTheConformanceSuites) {

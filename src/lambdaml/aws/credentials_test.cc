@@ -9,6 +9,7 @@
 #include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 
 namespace lambdaml::aws {
 namespace {
@@ -35,9 +36,7 @@ std::string json_of(const std::string& id, const std::string& expiration) {
 
 class AwsCredentials : public testing::Test {
  protected:
-  ~AwsCredentials() override { std::filesystem::remove_all(folder_); }
   std::string write(const std::string& name, const std::string& text) {
-    std::filesystem::create_directories(folder_);
     const std::string path = folder_ + "/" + name;
     std::ofstream(path) << text;
     return path;
@@ -54,7 +53,8 @@ class AwsCredentials : public testing::Test {
     }
     return "";
   }
-  std::string folder_ = testing::TempDir() + "aws-credentials-" + std::to_string(::getpid());
+  const Scratch scratch_{"lambdaml-credentials-"};
+  const std::string folder_ = scratch_.path();
   ScopedEnvironment environment_;
 };
 

@@ -11,6 +11,7 @@
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/uri.h"
 
 /// Roles and single sign-on, of services that insist on what they are asked.
@@ -111,11 +112,9 @@ class Services {
 class AwsRoles : public testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::create_directories(folder_);
     environment_.set("AWS_ENDPOINT_URL", services_.server.url());
     environment_.set("HOME", folder_);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string write(const std::string& name, const std::string& text) {
     const std::string path = folder_ + "/" + name;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
@@ -144,7 +143,8 @@ class AwsRoles : public testing::Test {
 
   const std::string kKeys =
       "[user]\naws_access_key_id = USER\naws_secret_access_key = SECRETVALUE\n";
-  std::string folder_ = testing::TempDir() + "aws-roles-" + std::to_string(::getpid());
+  const Scratch scratch_{"lambdaml-roles-"};
+  const std::string folder_ = scratch_.path();
   ScopedEnvironment environment_;
   Services services_;
 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/parallel.h"
 
 namespace lambdaml {
@@ -21,13 +22,8 @@ namespace fs = std::filesystem;
 
 class Files : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lambdaml-files-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  const Scratch scratch_{"lambdaml-files-"};
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(Files, WhatWasWrittenIsRead) {

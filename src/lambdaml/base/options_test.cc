@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/testing/testing.h"
 
 namespace lambdaml {
 namespace {
@@ -26,17 +27,6 @@ Options sample() {
        .minimum = 0,
        .words = {"auto"}},
   });
-}
-
-std::string message_of(auto&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::invalid_argument);
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
 }
 
 TEST(Options, DefaultsUntilSetAndAliasesMeanTheSame) {

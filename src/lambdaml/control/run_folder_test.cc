@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/options.h"
@@ -18,16 +19,11 @@ constexpr const char* kId = "20261122-101500-3f9c01d2a47b";
 
 class RunFolderTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lambdaml-run-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
   std::string metrics() const {
     return std::string(read_file(folder_ / "run/metrics.jsonl")->text());
   }
-  fs::path folder_;
+  const Scratch scratch_{"lambdaml-run-"};
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(RunFolderTest, RewindsToAnEpochAndFillsWhatIsMissing) {

@@ -5,11 +5,11 @@
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
 
 namespace lambdaml::cost {
 namespace {
@@ -76,8 +76,8 @@ TEST(Cost, TheTableThatComesWithTheProgramIsWhole) {
 }
 
 TEST(Cost, TheUsersOwnTableIsUsedUnlessAnotherIsNamed) {
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / fmt::format("lambdaml-cost-{}", getpid());
+  const Scratch scratch("lambdaml-cost-");
+  const std::filesystem::path& folder = scratch.path();
   make_folder(folder / "lambdaml");
   unsetenv("LAMBDAML_PRICES");
   setenv("XDG_CONFIG_HOME", folder.c_str(), 1);
@@ -92,7 +92,6 @@ TEST(Cost, TheUsersOwnTableIsUsedUnlessAnotherIsNamed) {
   EXPECT_EQ(Prices::current().source(), named);
   unsetenv("LAMBDAML_PRICES");
   unsetenv("XDG_CONFIG_HOME");
-  std::filesystem::remove_all(folder);
 }
 
 TEST(Cost, OfServersIsByTheHour) {

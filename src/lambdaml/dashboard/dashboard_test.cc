@@ -10,6 +10,7 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/dashboard/testing/made_run.h"
 #include "lambdaml/faas/testing/hostile.h"
@@ -36,16 +37,6 @@ struct Answer {
 
 class DashboardTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lambdaml-dashboard-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override {
-    dashboard_.reset();
-    fs::remove_all(folder_);
-  }
-
   void start(Settings settings = {}) {
     if (settings.places.empty()) settings.places = {(folder_ / "runs").string()};
     dashboard_.reset();
@@ -95,7 +86,8 @@ class DashboardTest : public ::testing::Test {
     return row(name, [](const json&) { return true; });
   }
 
-  fs::path folder_;
+  const Scratch scratch_{"lambdaml-dashboard-"};
+  const fs::path folder_ = scratch_.path();
   std::unique_ptr<Dashboard> dashboard_;
   std::uint16_t port_ = 0;
 };

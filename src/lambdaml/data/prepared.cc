@@ -123,6 +123,19 @@ std::optional<Manifest> find_manifest(const Places& places) {
   return load_manifest(*storage::open(places.uris[0]));
 }
 
+Manifest manifest_of(const Dataset& dataset) {
+  Manifest out;
+  out.features = dataset.cols();
+  out.stored_values = tensor::stored_values(dataset.features);
+  out.sparse = tensor::is_sparse(dataset.features);
+  out.labels = distinct_labels(dataset.labels);
+  out.targets = !dataset.targets.empty();
+  out.weights = sum_of_weights(dataset);
+  out.names = dataset.names;
+  out.tensors = dataset.tensor_shapes();
+  return out;
+}
+
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, std::string_view as,
                std::size_t threads, Cut cut) {
   const Plugin& plugin = registry().get(as);
@@ -136,16 +149,8 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
          "--weight-column away",
          plugin.name);
   const std::vector<std::string> before = remove_manifest(store, n);
-  Manifest manifest;
+  Manifest manifest = manifest_of(dataset);
   manifest.format = plugin.name;
-  manifest.features = dataset.cols();
-  manifest.stored_values = tensor::stored_values(dataset.features);
-  manifest.sparse = tensor::is_sparse(dataset.features);
-  manifest.labels = distinct_labels(dataset.labels);
-  manifest.targets = !dataset.targets.empty();
-  manifest.weights = sum_of_weights(dataset);
-  manifest.names = dataset.names;
-  manifest.tensors = dataset.tensor_shapes();
   manifest.in_order = cut == Cut::in_order;
   manifest.part_rows.resize(n);
   manifest.part_files.resize(n);

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/weights.h"
 
 namespace lambdaml::data {
 namespace {
@@ -42,15 +41,8 @@ Manifest SharedRows::manifest(std::size_t n) const {
   const std::size_t rows = dataset_.rows();
   if (n == 0 || rows < n)
     fail(Code::invalid_argument, "{} rows cannot be cut in {} parts: use fewer workers", rows, n);
-  Manifest out;
+  Manifest out = manifest_of(dataset_);
   for (std::size_t i = 0; i < n; ++i) out.part_rows.push_back(rows / n + (i < rows % n ? 1 : 0));
-  out.features = dataset_.cols();
-  out.stored_values = tensor::stored_values(dataset_.features);
-  out.sparse = tensor::is_sparse(dataset_.features);
-  out.labels = distinct_labels(dataset_.labels);
-  out.targets = !dataset_.targets.empty();
-  out.weights = sum_of_weights(dataset_);
-  out.names = dataset_.names;
   out.bytes = out.stored_values * sizeof(float) + rows * sizeof(std::int32_t);
   out.checksum = checksum_of(dataset_);
   return out;

@@ -113,6 +113,9 @@ enum class Cut {
   dealt,     ///< row r is in part r mod n, as read() expects of a prepared set
   in_order,  ///< the parts one after another are the rows in their order, as the manifest says
 };
+/// What a manifest says of these rows: all but their parts and what identifies them.
+Manifest manifest_of(const Dataset& dataset);
+
 /// Cuts the rows into n parts and saves them as `{i}_{n}` in `store`, the manifest last; removes
 /// the parts of an earlier cut. `as`: shard or libsvm. Throws invalid_argument if there are fewer
 /// rows than parts.

@@ -37,14 +37,6 @@ constexpr std::array<StoredKind, 13> kStoredKinds = {{{2, Element::float16},
 /// Up to this size a float holds every integer.
 constexpr float kExactIntegers = 1 << 24;
 
-template <class Bits>
-Bits swapped_bytes(Bits bits) {
-  Bits out = 0;
-  for (std::size_t i = 0; i < sizeof bits; ++i)
-    out = static_cast<Bits>(out << 8U | (bits >> (8 * i) & 0xffU));
-  return out;
-}
-
 /// Writes to(bits of number k) for each, in the order of the file.
 template <class To, class Bits, class Convert>
 void convert(const StoredArray& array, std::byte* out, const Convert& to) {

@@ -19,6 +19,15 @@ std::size_t size_of(Stored type);
 /// those beyond are refused).
 Element element_of(Stored type);
 
+/// The bits of an unsigned number in the other byte order.
+template <class Bits>
+Bits swapped_bytes(Bits bits) {
+  Bits out = 0;
+  for (std::size_t i = 0; i < sizeof bits; ++i)
+    out = static_cast<Bits>(out << 8U | (bits >> (8 * i) & 0xffU));
+  return out;
+}
+
 /// An array in a file. A view.
 struct StoredArray {
   Stored type = Stored::f32;

@@ -14,6 +14,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/formats/base64.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/deploy/zip_archive.h"
 
 namespace lambdaml::deploy {
@@ -127,14 +128,10 @@ class DeploymentTest : public ::testing::Test {
  protected:
   DeploymentTest() {
     environment_.set("AWS_ENDPOINT_URL_LAMBDA", server_.url());
-    folder_ =
-        std::filesystem::temp_directory_path() / ("lambdaml-deploy-" + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder_);
     options_.zip = write_zip("one");
     options_.role = "arn:aws:iam::1:role/r";
     options_.version = "1";
   }
-  ~DeploymentTest() override { std::filesystem::remove_all(folder_); }
 
   std::string write_zip(const std::string& content) {
     const std::string path = (folder_ / "lambdaml.zip").string();
@@ -170,7 +167,8 @@ class DeploymentTest : public ::testing::Test {
   ScopedEnvironment environment_{ScopedEnvironment::with_keys()};
   FakeLambda fake_;
   ScriptedServer server_{[this](const ScriptedRequest& request) { return fake_.answer(request); }};
-  std::filesystem::path folder_;
+  const Scratch scratch_{"lambdaml-deploy-"};
+  const std::filesystem::path folder_ = scratch_.path();
   DeployOptions options_;
 };
 

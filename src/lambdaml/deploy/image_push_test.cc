@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/testing/scoped_environment.h"
@@ -13,6 +12,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/formats/base64.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/deploy/oci_image.h"
 #include "lambdaml/deploy/registry_login.h"
 
@@ -82,7 +82,6 @@ class ImagePush : public ::testing::Test {
                     {.architecture = "amd64", .folder = "/var/task", .version = "1"});
     registry_.realm = server_.url() + "/token";
   }
-  ~ImagePush() override { std::filesystem::remove_all(folder_); }
 
   PushedImage push() {
     return push_image(folder_ / "image",
@@ -100,10 +99,8 @@ class ImagePush : public ::testing::Test {
     return "";
   }
 
-  const std::filesystem::path folder_ = [] {
-    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-push-XXXXXX").string();
-    return std::filesystem::path(mkdtemp(name.data()));
-  }();
+  const Scratch scratch_{"lambdaml-push-"};
+  const std::filesystem::path folder_ = scratch_.path();
   FakeRegistry registry_;
   const ScriptedServer server_{[this](const ScriptedRequest& r) { return registry_.answer(r); }};
   ScopedEnvironment environment_{{{"DOCKER_CONFIG", folder_.string()},
@@ -175,8 +172,6 @@ TEST_F(ImagePush, WhatIsRefusedIsOneLine) {
 
 class RegistryLogin : public ::testing::Test {
  protected:
-  ~RegistryLogin() override { std::filesystem::remove_all(folder_); }
-
   /// Writes a login file with a key; its user is called like the file.
   void leave(const std::string& file, const std::string& key) {
     const std::filesystem::path path = folder_ / file;
@@ -192,10 +187,8 @@ class RegistryLogin : public ::testing::Test {
     return text.substr(0, text.find(':'));
   }
 
-  const std::filesystem::path folder_ = [] {
-    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-login-XXXXXX").string();
-    return std::filesystem::path(mkdtemp(name.data()));
-  }();
+  const Scratch scratch_{"lambdaml-login-"};
+  const std::filesystem::path folder_ = scratch_.path();
   ScopedEnvironment environment_{{{"DOCKER_CONFIG", ""},
                                   {"REGISTRY_AUTH_FILE", ""},
                                   {"LAMBDAML_REGISTRY_AUTH", ""},

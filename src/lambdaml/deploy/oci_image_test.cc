@@ -10,27 +10,13 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
 
 namespace lambdaml::deploy {
 namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-/// A folder that is removed in the end.
-class Folder {
- public:
-  Folder() : path_(testing::TempDir() + "lambdaml-oci-XXXXXX") {
-    EXPECT_NE(::mkdtemp(path_.data()), nullptr);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
-  fs::path path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 ZipEntries some_files() {
   ZipEntries entries;
@@ -61,7 +47,7 @@ std::string blob(const fs::path& image, const nlohmann::json& descriptor) {
 }
 
 TEST(OciImage, IsFoundFromItsIndex) {
-  const Folder folder;
+  const Scratch folder("lambdaml-oci-");
   const fs::path image = folder.path() / "image";
   write_oci_image(image, some_files(), options());
   EXPECT_EQ(read_file(image / "oci-layout")->text(), R"({"imageLayoutVersion":"1.0.0"})");
@@ -96,7 +82,7 @@ TEST(OciImage, IsFoundFromItsIndex) {
 }
 
 TEST(OciImage, DependsOnItsFilesOnly) {
-  const Folder folder;
+  const Scratch folder("lambdaml-oci-");
   const auto index = [&](const char* name) {
     write_oci_image(folder.path() / name, some_files(), options());
     return std::string(read_file(folder.path() / name / "index.json")->text());
@@ -106,7 +92,7 @@ TEST(OciImage, DependsOnItsFilesOnly) {
 }
 
 TEST(OciImage, DoesNotMixWithOtherFiles) {
-  const Folder folder;
+  const Scratch folder("lambdaml-oci-");
   write_file(folder.path() / "mine", as_bytes("x"));
   for (const fs::path& path : {folder.path(), folder.path() / "mine"}) {
     try {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/model/testing/testing.h"
 
 namespace lambdaml::model {
@@ -425,17 +426,6 @@ TEST(Linear, ThreadsChangeRoundingOnlyAndAreDeterministic) {
     for (std::size_t k = 0; k < 31; ++k) EXPECT_NEAR(sums[k], expected[k], 2e-2);
     EXPECT_NEAR(three->evaluate(batch, w).loss, b.loss, 4e-6 * b.loss);
   }
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::invalid_argument);
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
 }
 
 TEST(Linear, RefusesDataItCannotLearnFrom) {

@@ -10,6 +10,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/report/search_now.h"
 #include "lambdaml/tune/records.h"
 #include "lambdaml/tune/search.h"
@@ -25,13 +26,6 @@ using testing::Not;
 
 class ReportFiles : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / fmt::format("lambdaml-report-{}", ::getpid());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   void write(const std::string& name, const std::string& text) const {
     fs::create_directories((folder_ / name).parent_path());
     write_file(folder_ / name, as_bytes(text));
@@ -41,7 +35,8 @@ class ReportFiles : public testing::Test {
     return document_of(places, {})["items"][0];
   }
 
-  fs::path folder_;
+  const Scratch scratch_{"lambdaml-report-"};
+  const fs::path folder_ = scratch_.path();
 };
 
 /// One whose jobs a tuner of another build has begun, in that place.

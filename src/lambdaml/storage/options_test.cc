@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/storage/registry.h"
 
 /// Options of a store, in the query of its URI: by a store that is in no list.
@@ -115,15 +116,14 @@ TEST(StoreOptions, AQueryIsThatOfAStoreThatDeclaresNone) {
 }
 
 TEST(StoreOptions, AQuestionMarkInAPathOfFilesStays) {
-  const auto folder = std::filesystem::temp_directory_path() / "lambdaml-storage-options";
-  std::filesystem::remove_all(folder);
+  const Scratch scratch("lambdaml-options-");
+  const std::filesystem::path& folder = scratch.path();
   {
     const auto files = open((folder / "what?zone=far").string());
     files->save("why?a=b", as_bytes("x"));
     EXPECT_EQ(files->load("why?a=b")->text(), "x");
   }
   EXPECT_TRUE(std::filesystem::exists(folder / "what?zone=far" / "why?a=b"));
-  std::filesystem::remove_all(folder);
 }
 
 TEST(StoreOptions, EveryStoresOptionsCanBeWritten) {

@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/stores.h"
@@ -24,9 +25,6 @@ namespace {
 class JobViewTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-view-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     const std::string channel = "file://" + (folder_ / "channel").string();
     records_->save("job-1/job.json",
                    as_bytes(json_text(nlohmann::json{
@@ -34,14 +32,12 @@ class JobViewTest : public testing::Test {
     channel_ = control::open_channel(channel, "job-1");
     channel_->save(control::keys::kJob, {});
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   nlohmann::json status() const { return JobView::open(records_uri_ + "/job-1").status(); }
 
-  std::filesystem::path folder_;
-  const std::string records_uri_ = "file://" + (std::filesystem::temp_directory_path() /
-                                                ("lambdaml-view-" + std::to_string(::getpid())))
-                                                   .string();
+  const Scratch scratch_{"lambdaml-view-"};
+  const std::filesystem::path folder_ = scratch_.path();
+  const std::string records_uri_ = "file://" + (folder_ / "records").string();
   std::shared_ptr<storage::Storage> records_ = storage::open(records_uri_);
   std::shared_ptr<storage::Storage> channel_;
 };

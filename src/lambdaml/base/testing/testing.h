@@ -58,6 +58,19 @@ std::string error_of(const Action& action) {
   return "";
 }
 
+/// The message of the refusal, invalid_argument, that `action` throws.
+template <class Action>
+std::string message_of(const Action& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+
 /// Users that no system has: neither can remove or trust what the other one creates.
 inline constexpr uid_t kAlice = 54321;
 inline constexpr uid_t kMallory = 54322;

@@ -7,7 +7,6 @@
 #include <string>
 
 #include <gmock/gmock.h>
-#include <zlib.h>
 
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/data/blocks/stored_files.h"
@@ -133,20 +132,6 @@ std::string csv_rows(int rows) {
     text += fmt::format("{},{},{},{}\n", r % 50,
                         std::vector{"red", "green", "blue", "grey"}[r * r % 7 % 4], r % 3, r / 8.0);
   return text;
-}
-
-std::string gzipped(const std::string& text) {
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 100, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 TEST_F(PartReading, LibsvmTextDenseAndSparse) {

@@ -6,7 +6,6 @@
 #include <bzlib.h>
 #include <gtest/gtest.h>
 #include <lzma.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "lambdaml/base/rng.h"
@@ -17,21 +16,8 @@ namespace lambdaml::data {
 namespace {
 
 using test::error_of;
+using test::gzipped;
 using test::shared;
-
-std::string gzip(std::string_view text) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(deflateBound(&stream, text.size()) + 32, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 std::string bzip2(std::string_view text) {
   std::string out(text.size() + text.size() / 100 + 700, '\0');
@@ -88,7 +74,7 @@ class Decompress : public testing::TestWithParam<Format> {
 };
 
 INSTANTIATE_TEST_SUITE_P(, Decompress,
-                         testing::Values(Format{"gzip", gzip, 2}, Format{"bzip2", bzip2, 10},
+                         testing::Values(Format{"gzip", gzipped, 2}, Format{"bzip2", bzip2, 10},
                                          Format{"xz", xz, 6}, Format{"zstd", zstd, 4}),
                          [](const auto& info) { return info.param.name; });
 

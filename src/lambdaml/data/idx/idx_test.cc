@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <zlib.h>
 
 #include "lambdaml/base/json.h"
 #include "lambdaml/data/source.h"
@@ -21,20 +20,6 @@ std::string idx_of(char type, const std::vector<unsigned>& shape, std::string_vi
   for (const unsigned length : shape)
     for (const unsigned shift : {24U, 16U, 8U, 0U}) out += static_cast<char>(length >> shift);
   return out + std::string(values);
-}
-
-std::string gzip_of(const std::string& text) {
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 100, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 Dataset parsed_idx(const std::string& bytes) {
@@ -80,7 +65,7 @@ TEST(Idx, LabelsAreFoundByTheNamesOfBothFiles) {
         std::pair("train-images.idx3-ubyte", "train-labels.idx1-ubyte")}) {
     const TemporaryFolder folder;
     const auto content = [](std::string_view name, const std::string& text) {
-      return name.ends_with(".gz") ? gzip_of(text) : text;
+      return name.ends_with(".gz") ? gzipped(text) : text;
     };
     save(folder, of_images, content(of_images, images));
     save(folder, of_labels, content(of_labels, labels));

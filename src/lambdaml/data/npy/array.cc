@@ -78,14 +78,6 @@ Header header_of(Bytes bytes, const std::string& what) {
   return out;
 }
 
-template <class Unsigned>
-Unsigned swapped(Unsigned value) {
-  Unsigned out = 0;
-  for (std::size_t i = 0; i < sizeof value; ++i)
-    out = static_cast<Unsigned>(out << 8U | (value >> (8 * i) & 0xffU));
-  return out;
-}
-
 /// Calls put(k, value) for the k-th value in the file.
 template <class T, class Unsigned, class Put>
 void convert(const std::byte* from, std::size_t n, bool swap, const Put& put) {
@@ -93,7 +85,7 @@ void convert(const std::byte* from, std::size_t n, bool swap, const Put& put) {
     Unsigned bits = 0;
     std::memcpy(&bits, from + k * sizeof bits, sizeof bits);
     if constexpr (sizeof bits > 1)
-      if (swap) bits = swapped(bits);
+      if (swap) bits = swapped_bytes(bits);
     put(k, static_cast<float>(std::bit_cast<T>(bits)));
   }
 }

@@ -13,28 +13,17 @@
 #include <stdlib.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/testing/http_functions.h"
 #include "lambdaml/faas/testing/test_function.h"
 
 namespace lambdaml::faas::testing {
 
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-faas-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) fail(Code::internal, "cannot make {}", name);
-    path_ = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
+/// A folder that the destructor removes.
+struct TempFolder : Scratch {
+  TempFolder() : Scratch("lambdaml-faas-") {}
+  std::string operator/(const std::string& name) const { return (path() / name).string(); }
 };
 
 inline std::string content_of(const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/ps/client.h"
 #include "lambdaml/ps/server.h"
@@ -16,18 +17,8 @@
 namespace lambdaml::ps {
 
 /// A folder that the destructor removes.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-ps-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) fail(Code::internal, "no temporary folder");
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
+struct Folder : Scratch {
+  Folder() : Scratch("lambdaml-ps-") {}
 };
 
 inline ServerSettings on_a_free_port() { return {.port = 0, .interval_s = 3600}; }

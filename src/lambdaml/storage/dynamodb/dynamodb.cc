@@ -56,12 +56,8 @@ class DynamoDb final : public Storage {
     check_text_key(key);
     const std::string attribute = service_.key_attribute();
     std::string body = begin_request();
-    body += R"(,"ConsistentRead":true,"ProjectionExpression":"#k,#n")";
-    body += R"(,"ExpressionAttributeNames":{"#k":)";
-    append_string(body, attribute);
-    body += R"(,"#n":)";
-    append_string(body, kBytesAttribute);
-    body += R"(},"Key":)";
+    append_sizes_only(body);
+    body += R"(,"Key":)";
     append_key(body, attribute, key);
     body += '}';
     const aws::Response answer = service_.call("GetItem", Kind::get, body, quoted(key));
@@ -107,12 +103,7 @@ class DynamoDb final : public Storage {
     const std::string_view ascii = prefix.substr(
         0, static_cast<std::size_t>(std::ranges::find_if(prefix, is_not_plain) - prefix.begin()));
     std::string body = begin_request();
-    body += R"(,"ConsistentRead":true,"ProjectionExpression":"#k,#n")";
-    body += R"(,"ExpressionAttributeNames":{"#k":)";
-    append_string(body, attribute);
-    body += R"(,"#n":)";
-    append_string(body, kBytesAttribute);
-    body += '}';
+    append_sizes_only(body);
     if (!ascii.empty()) {
       body += R"x(,"FilterExpression":"begins_with(#k,:p)")x";
       body += R"(,"ExpressionAttributeValues":{":p":{"S":)";
@@ -167,6 +158,16 @@ class DynamoDb final : public Storage {
   /// Everything that each operation on one item says, without the closing brace.
   std::string begin_request() const {
     return fmt::format(R"({{"TableName":"{}","ReturnConsumedCapacity":"TOTAL")", service_.table());
+  }
+
+  /// That of items only their keys and sizes are asked for.
+  void append_sizes_only(std::string& body) {
+    body += R"(,"ConsistentRead":true,"ProjectionExpression":"#k,#n")";
+    body += R"(,"ExpressionAttributeNames":{"#k":)";
+    append_string(body, service_.key_attribute());
+    body += R"(,"#n":)";
+    append_string(body, kBytesAttribute);
+    body += '}';
   }
 
   void check_size(std::string_view key, Bytes value) const {

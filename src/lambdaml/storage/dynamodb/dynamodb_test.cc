@@ -5,6 +5,7 @@
 
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/aws/testing/scripted_server.h"
+#include "lambdaml/aws/testing/thrown_by.h"
 #include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/dynamodb/item.h"
@@ -19,20 +20,11 @@ namespace {
 
 using aws::ScriptedAnswer;
 using aws::ScriptedRequest;
+using aws::thrown_by;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-template <class Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::internal, "nothing was thrown");
-}
 
 ScriptedAnswer answer(const std::string& body, int status = 200) {
   const auto sum = ::crc32_z(0, reinterpret_cast<const Bytef*>(body.data()), body.size());
