@@ -1,6 +1,7 @@
 #include "lambdaml/control/run_folder.h"
 
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
