@@ -24,6 +24,8 @@ void PrintTo(const BadCase& c, std::ostream* out) { *out << c.name; }
 
 const char* const kGood = "1 1:1 2:2\n0 1:2\n1 2:1\n0 1:3 2:1\n1 1:1\n0 2:2\n1 1:5\n0 1:1 2:9\n";
 
+const char* const kWide = "1 1:1\n0 1500000:1\n1 2:1\n0 3:1\n";
+
 /// Each with a label of its own.
 std::string numbered_rows(int n) {
   std::string out;
@@ -94,6 +96,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
                 {"--workers", "1", "--memory-mb", "8000"},
                 {"the vectors of lbfgs", "--lbfgs-memory", "--optim", "--memory-mb"}},
+        BadCase{"doubles_take_more_than_the_memory",
+                kWide,
+                {"--lbfgs-precision", "float64", "--memory-mb", "200"},
+                {"lr needs about ", "merging (36.0 MB)", "--lbfgs-memory"}},
         BadCase{"admm_takes_more_than_the_memory",
                 "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
                 {"--optim", "admm", "--workers", "1", "--memory-mb", "8000"},
@@ -166,6 +172,17 @@ TEST_F(BadFiles, AnOutputFolderThatExistsIsNotTouched) {
   EXPECT_NE(result.err.find("out: it exists"), std::string::npos) << result.err;
   EXPECT_EQ(read(folder() / "out" / "mine"), "keep");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder() / "out"), fs::directory_iterator()), 1);
+}
+
+TEST_F(BadFiles, WideRowsThatTheMemoryCanHoldAreNotRefused) {
+  write("wide.libsvm", kWide);
+  for (const auto& [precision, memory] : {std::pair("float32", "512"), {"float64", "1024"}}) {
+    const Result result =
+        lambdaml({"train", "--data", "wide.libsvm", "--workers", "2", "--epochs", "1",
+                  "--lbfgs-precision", precision, "--memory-mb", memory, "--output", precision});
+    EXPECT_EQ(result.exit_code, 0) << precision << ": " << result.err;
+    EXPECT_TRUE(fs::exists(folder() / precision / "model.safetensors"));
+  }
 }
 
 TEST_F(BadFiles, AJobFilesErrorsNameTheLine) {

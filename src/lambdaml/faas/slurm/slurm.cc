@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include <fmt/format.h>
+
 #include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
