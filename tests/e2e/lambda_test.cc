@@ -5,6 +5,7 @@
 #include <thread>
 
 #include <fmt/core.h>
+#include <gmock/gmock.h>
 #include <signal.h>
 #include <unistd.h>
 

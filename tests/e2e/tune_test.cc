@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <signal.h>
 
 #include "e2e/lambda.h"

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <thread>
 
+#include <gmock/gmock.h>
+
 #include "e2e/command.h"
 #include "lambdaml/base/deadline.h"
 

@@ -3,9 +3,8 @@
 #include <memory>
 #include <optional>
 
-#include <stdlib.h>
-
 #include <fmt/format.h>
+#include <stdlib.h>
 
 #include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
