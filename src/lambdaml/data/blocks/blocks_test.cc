@@ -4,6 +4,7 @@
 #include <set>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/data/partition.h"
 #include "lambdaml/data/source.h"
