@@ -70,6 +70,9 @@ osd pool default pgp num = 1
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon warn on pool no redundancy = false
+# A monitor ends by default when its disk is 95 % full, although it needs some megabytes.
+mon data avail crit = 0
+mon data avail warn = 0
 # The map that the monitor starts with knows where the OSD is. Telling it again at once would fail,
 # now and then, because the monitor has not formed its quorum of one.
 osd crush update on start = false
@@ -90,14 +93,13 @@ rgw gc processor period = 2
 
 Ceph::Ceph(const fs::path& folder, const std::string& access_key, const std::string& secret_key)
     : folder_(folder), monitor_port_(free_port()), port_(free_port()) {
-  const Deadline deadline = Deadline::in(kCephPatience);
   const std::string config = (folder_ / "ceph.conf").string();
   const std::string keyring = (folder_ / "keyring").string();
   const std::string monitors = (folder_ / "monmap").string();
   const std::string osds = (folder_ / "osdmap").string();
   const auto tool = [&](const std::string& name, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), program(name));
-    run(arguments, folder_, "start.log", deadline);
+    run(arguments, folder_, "start.log", Deadline::in(kCephPatience));
   };
   write_config();
   fs::create_directory(folder_ / "mon");
@@ -111,10 +113,12 @@ Ceph::Ceph(const fs::path& folder, const std::string& access_key, const std::str
   tool("osdmaptool", {"--createsimple", "1", osds});
   tool("ceph-mon", {"-c", config, "-i", "a", "--mkfs", "--monmap", monitors, "--osdmap", osds,
                     "--keyring", keyring});
+  // What needs no monitor does not ask it either: one that is still starting lets it wait.
+  tool("ceph-osd", {"-c", config, "-i", "0", "--mkfs", "--no-mon-config", "--fsid", cluster,
+                    "--osd-uuid", random_uuid()});
   monitor_ = std::make_unique<Process>(
       std::vector<std::string>{program("ceph-mon"), "-c", config, "-i", "a", "-f"}, folder_,
       "mon.log");
-  tool("ceph-osd", {"-c", config, "-i", "0", "--mkfs", "--osd-uuid", random_uuid()});
   osd_ = std::make_unique<Process>(
       std::vector<std::string>{program("ceph-osd"), "-c", config, "-i", "0", "-f"}, folder_,
       "osd.log");

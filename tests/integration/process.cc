@@ -177,7 +177,7 @@ std::string Process::last_lines() const {
     if (!trim(line).empty()) lines.push_back(printable(line, 300));
   if (lines.empty()) return "it left no word";
   if (lines.size() > kLines) lines.erase(lines.begin(), lines.end() - kLines);
-  return "its last words:\n  " + join(lines, "\n  ");
+  return "its last words: " + join(lines, " | ");
 }
 
 void run(const std::vector<std::string>& command, const fs::path& folder, const std::string& log,
