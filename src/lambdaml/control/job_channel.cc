@@ -7,6 +7,7 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/worker_claim.h"
@@ -21,6 +22,8 @@ constexpr double kSecondsToLeave = 3;
 constexpr double kSecondsToLeaveWhereExpensive = 9;
 /// There is less time after an interrupt, and clearing takes some of it.
 constexpr double kShareOfTidying = 0.75;
+/// A service may still do what was sent to it before an interrupt, for so long.
+constexpr double kLateSaves_s = 0.5;
 
 std::vector<std::string> claims_of(std::uint32_t workers) {
   std::vector<std::string> names;
@@ -33,6 +36,13 @@ std::string text_of_left_keys(const std::string& uri, const std::string& job_id)
   return fmt::format(
       "the job's keys are left in {}; remove them with: lambdaml storage clear {} {}/",
       channel.display(), without_passwords(channel.text()), job_id);
+}
+
+/// After an interrupt: nobody has waited for the answers to the last requests.
+void clear_late_saves(storage::Storage& channel) {
+  if (interrupt_deadline().seconds_left() < 2 * kLateSaves_s) return;
+  pause_for(kLateSaves_s);
+  if (!channel.list("").empty()) channel.clear("");
 }
 
 void claim(storage::Storage& channel, const std::vector<std::string>& claims,
@@ -77,6 +87,7 @@ std::string JobChannel::close() noexcept {
     if (std::exchange(keep_, true)) return left;
     const Tidying tidying;
     store_->clear("");
+    if (interrupted()) clear_late_saves(*store_);
     if (!stopped_.empty()) claim(*store_, stopped_, WorkerClaim::kStop);
   } catch (const std::exception& error) {
     log::info("clearing {}: {}", store_->describe(), error.what());
