@@ -39,6 +39,9 @@ std::string uri_of(const std::string& store, const std::string& path) {
   return fmt::format("{}://{}/{}", kSimulated, store, path);
 }
 
+/// Whether the functions are processes of one machine, which share its processors.
+bool is_host(const sim::Profile& profile) { return profile.functions.host_processors > 0; }
+
 /// Puts a prepared set into the simulated store, so that loading it takes time. Returns where it
 /// lies then; empty if `data` is no prepared set.
 std::string take_prepared(sim::World& world, const std::string& store, const std::string& data) {
@@ -103,6 +106,8 @@ void count(sim::World& world, SimulatedRun& out) {
 std::exception_ptr run(sim::Simulation& simulation, sim::World& world, Options job,
                        const SimulatedWorld& settings, const fs::path& output, json& summary) {
   trigger::InMemory memory;
+  // Jobs on this machine keep their checkpoints with the run.
+  memory.checkpoints_in_folder = is_host(settings.profile);
   if (settings.rows)
     memory.data = *settings.rows;
   else if (std::string place = take_prepared(world, settings.channel, job.text("data"));
@@ -195,8 +200,7 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
   sim::World world(simulation, settings.profile);
   world.seconds_per_row = settings.seconds_per_row;
   const sim::FunctionProfile& functions = settings.profile.functions;
-  const bool is_host = functions.host_processors > 0;
-  if (is_host) {
+  if (is_host(settings.profile)) {
     const auto workers = static_cast<double>(job.integer("workers"));
     world.load_s = settings.load_s / workers;
     world.threads = std::max(1.0, std::floor(functions.host_processors / workers));
@@ -210,7 +214,7 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
     std::rethrow_exception(failure);
   SimulatedRun out;
   out.seconds = functions.command_s + summary.at("wall_s").get<double>();
-  if (is_host) out.seconds += settings.staging_s / functions.host_processors;
+  if (is_host(settings.profile)) out.seconds += settings.staging_s / functions.host_processors;
   out.rounds = summary.at("rounds").get<std::uint64_t>();
   out.epochs = summary.at("epochs").get<std::uint64_t>();
   out.bytes_sent =

@@ -52,6 +52,7 @@ class Run {
       Observer& observer)
       : options_(job.options),
         architecture_(job.architecture),
+        checkpoints_in_folder_(job.checkpoints_in_folder),
         folder_(folder),
         job_channel_(channel),
         channel_(channel.store()),
@@ -86,7 +87,8 @@ class Run {
       event_file_.emplace(place, folder_.job_id(), next_metrics_ - 1);
     control::JobRecord record(checkpoints, folder_.job_id());
     record.begin(options_, next_metrics_ - 1, architecture_);
-    if (Uri::parse(options_.text("checkpoint")).text() != folder_.checkpoint_uri()) {
+    if (!checkpoints_in_folder_ &&
+        Uri::parse(options_.text("checkpoint")).text() != folder_.checkpoint_uri()) {
       record_ = &record;
       keep_beside_checkpoints(control::record::kOptions);
     }
@@ -404,6 +406,7 @@ class Run {
 
   const Options& options_;
   const std::string& architecture_;
+  const bool checkpoints_in_folder_;
   control::RunFolder& folder_;
   control::JobChannel& job_channel_;
   storage::Storage& channel_;

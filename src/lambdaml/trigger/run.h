@@ -26,6 +26,7 @@ struct RunningJob {
   /// job names.
   Options options;
   std::string architecture;  ///< of the deployed functions; empty: unknown
+  bool checkpoints_in_folder = false;  ///< see InMemory
 };
 
 /// Starts a job's workers on its staged data, watches them until they end and puts their results

@@ -20,6 +20,9 @@ namespace lambdaml::trigger {
 struct InMemory {
   std::optional<data::Dataset> data;
   std::optional<data::Dataset> test;
+  /// Whether the checkpoints are taken for those in the run's folder, although their URI names
+  /// another place: a simulation's. Copies of the run's records are not kept beside them then.
+  bool checkpoints_in_folder = false;
 };
 
 /// The data of a job, cut for its workers.

@@ -249,7 +249,8 @@ nlohmann::ordered_json train(const Options& given, Observer& observer, const InM
                               control::JobChannel::Stop::patient);
   return channel.use([&] {
     choose_reader(options);
-    const RunningJob running = as_functions_run_it(options);
+    RunningJob running = as_functions_run_it(options);
+    running.checkpoints_in_folder = memory.checkpoints_in_folder;
     const StagedData staged = prepare(running.options, channel, job_id, memory);
     tell_of(staged);
     control::RunFolder folder = control::RunFolder::create(output, job_id, options);
