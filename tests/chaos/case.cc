@@ -27,7 +27,7 @@ const T& one_of(Rng& rng, const T (&all)[n]) {
   return all[rng.below(n)];
 }
 
-sim::Profile profile_of(Rng& rng) {
+sim::Profile profile_of(Rng& rng, std::uint64_t seed) {
   sim::StoreProfile store;
   store.name = "channel";
   store.scheme = "chaos";
@@ -41,6 +41,8 @@ sim::Profile profile_of(Rng& rng) {
   store.polling_is_expensive = rng.below(3) == 0;
   store.durable = rng.below(2) == 0;
   if (rng.below(4) == 0) store.max_value_bytes = 1000;
+  // Drawn from a generator of its own, so that seeds keep the cases that they had before.
+  store.keeps_index = !store.pushes && Rng(mix({seed, 0x1d3})).below(3) == 0;
   // Checkpoints may be elsewhere, and always where nothing is lost.
   sim::StoreProfile safe = store;
   safe.name = "safe";
@@ -62,7 +64,7 @@ Case draw_case(std::uint64_t seed) {
   Case out;
   out.seed = seed;
   out.job = job::job_options();
-  out.profile = profile_of(rng);
+  out.profile = profile_of(rng, seed);
   const Trained& trained = one_of(rng, kTrained);
   const std::uint64_t workers = 1 + rng.below(5);
   const std::uint64_t rows = workers * (8 + rng.below(24)) + rng.below(workers);
@@ -116,12 +118,13 @@ std::string Case::describe() const {
   return fmt::format(
       "seed {}: {} by {}, {}, {} workers, {} epochs, batches of {}, time limit {:g} s; a store "
       "that "
-      "{}, {}{}{}",
+      "{}, {}{}{}{}",
       seed, job.text("model"), job.text("optim"), job.text("sync_mode"), job.integer("workers"),
       job.integer("epochs"), job.integer("batch_size"), job.real("timeout_s"),
       store.durable ? "is durable" : "forgets", store.pushes ? "pushes" : "is polled",
       store.polling_is_expensive ? " expensively" : "",
-      store.max_value_bytes < 10000 ? ", with small values" : "");
+      store.max_value_bytes < 10000 ? ", with small values" : "",
+      store.keeps_index ? ", with an index" : "");
 }
 
 std::vector<PlannedFault> draw_faults(const Case& of, std::uint64_t calls) {

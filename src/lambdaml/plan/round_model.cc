@@ -12,6 +12,7 @@
 
 #include "lambdaml/plan/simulated_job.h"
 #include "lambdaml/sim/world.h"
+#include "lambdaml/storage/key_index.h"
 #include "lambdaml/storage/pacer.h"
 
 namespace lambdaml::plan {
@@ -46,7 +47,9 @@ struct Waiting {
 struct Batch {
   Verb verb = Verb::get;
   std::size_t size = 0, done = 0, found = 0;
-  std::vector<Key*> saved;           ///< by a PUT
+  double begin_s = 0;
+  std::vector<Key*> saved;           ///< by a PUT; null: names of the others, in an index
+  std::size_t folders = 0;           ///< of which there are names
   std::vector<std::size_t> awaited;  ///< by a GET: which of what is waited for
   std::vector<double> free_s;        ///< the lanes
   std::size_t lane = 0;              ///< of the request under way
@@ -176,6 +179,7 @@ class Rounds {
     batch.verb = verb;
     batch.size = n;
     batch.done = batch.found = 0;
+    batch.begin_s = now_s_;
     batch.free_s.assign(sim::lanes_of(store_, verb, n), now_s_);
     if (verb == Verb::put)
       requests_.puts += sim::requests_for(n, store_.put_keys);
@@ -197,7 +201,8 @@ class Rounds {
                                                                : store_.get;
     const double begin_s = limits_.admitted_s(batch.verb, *lane);
     batch.latency_s = limits_.besides_work_s(batch.verb, latency.sample(rng_), shared_);
-    const double bytes = batch.verb == Verb::put ? chunk_bytes_ : 0;
+    const bool sends = batch.verb == Verb::put && batch.saved[batch.done] != nullptr;
+    const double bytes = sends ? chunk_bytes_ : 0;
     const double sent_s = limits_.sent_s(batch.verb, batch.free_s.size(), begin_s, bytes,
                                          worker.network.get(), shared_);
     const double effect_s = sent_s + batch.latency_s / 2;
@@ -208,7 +213,7 @@ class Rounds {
     Worker& worker = workers_[i];
     Batch& batch = worker.batch;
     double received = 0;
-    if (batch.verb == Verb::put) {
+    if (batch.verb == Verb::put && batch.saved[batch.done] != nullptr) {
       Key& key = *batch.saved[batch.done];
       key.is_there = true;
       for (const std::uint32_t told : key.told) due_.set(told, now_s_);
@@ -223,7 +228,14 @@ class Rounds {
     }
     batch.free_s[batch.lane] =
         limits_.received_s(now_s_, received, worker.network.get(), shared_) + batch.latency_s / 2;
-    if (++batch.done < batch.size) return send(i);
+    ++batch.done;
+    // Values that were late are noted again.
+    if (batch.done == batch.size && now_s_ - batch.begin_s >= storage::KeyIndex::kLease) {
+      batch.saved.insert(batch.saved.end(), batch.folders, nullptr);
+      requests_.puts += static_cast<double>(batch.folders);
+      batch.size += std::exchange(batch.folders, 0);
+    }
+    if (batch.done < batch.size) return send(i);
     due_.postpone(i, std::ranges::max(batch.free_s));
   }
 
@@ -258,8 +270,7 @@ class Rounds {
         worker.step = Step::await_merged;
         // All have contributed, so that all have taken the one of the round before.
         merged(worker.round + 1, i).is_there = false;
-        worker.batch.saved = {&merged(worker.round, i)};
-        begin(i, Verb::put, 1);
+        begin_saving(i, {&merged(worker.round, i)}, 1);
         return false;
       case Step::await_merged:
         await_merged(i);
@@ -279,16 +290,26 @@ class Rounds {
   /// Returns whether there is something to save.
   bool contribute(std::uint32_t i) {
     Worker& worker = workers_[i];
-    worker.batch.saved.clear();
+    std::vector<Key*> saved;
     for (std::size_t c = 0; c < c_; ++c) {
       if (c == i) continue;
-      worker.batch.saved.push_back(&contribution(worker.round, c, i));
+      saved.push_back(&contribution(worker.round, c, i));
       // That of the next round, whose place a merged one has, is not there yet.
       contribution(worker.round + 1, c, i).is_there = false;
     }
-    if (worker.batch.saved.empty()) return false;
-    begin(i, Verb::put, worker.batch.saved.size());
+    if (saved.empty()) return false;
+    const std::size_t folders = saved.size();  // one for each chunk
+    begin_saving(i, std::move(saved), folders);
     return true;
+  }
+
+  /// Keys of a round are new, so that an index notes them first: one request for each folder.
+  void begin_saving(std::uint32_t i, std::vector<Key*> saved, std::size_t folders) {
+    Batch& batch = workers_[i].batch;
+    batch.folders = store_.keeps_index ? folders : 0;
+    batch.saved = std::move(saved);
+    batch.saved.insert(batch.saved.begin(), batch.folders, nullptr);
+    begin(i, Verb::put, batch.saved.size());
   }
 
   void await_contributions(std::uint32_t i) {

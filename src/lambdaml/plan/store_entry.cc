@@ -68,9 +68,10 @@ void set_measured(YAML::Node store, const worker::StoreMeasure& measured, double
 void set_capabilities(YAML::Node store, const storage::Capabilities& capabilities) {
   store["polling_is_expensive"] = capabilities.polling_is_expensive;
   if (capabilities.polling_is_quick) store["polling_is_quick"] = true;
+  if (capabilities.keeps_index) store["keeps_index"] = true;
   store["durable"] = capabilities.durable;
   if (capabilities.max_value_bytes < std::numeric_limits<std::uint64_t>::max())
-    store["max_value_bytes"] = number(static_cast<double>(capabilities.max_value_bytes));
+    store["max_value_bytes"] = capabilities.max_value_bytes;  // values are cut there
 }
 
 std::string today() {

@@ -277,6 +277,7 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
                       "adds",
                       "polling_is_expensive",
                       "polling_is_quick",
+                      "keeps_index",
                       "durable",
                       "max_value_bytes",
                       "prices",
@@ -317,6 +318,9 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   out.adds = entry.flag("adds", false);
   out.polling_is_expensive = entry.flag("polling_is_expensive", false);
   out.polling_is_quick = entry.flag("polling_is_quick", false);
+  out.keeps_index = entry.flag("keeps_index", false);
+  if (out.keeps_index && out.adds)
+    fail(Code::invalid_argument, "{}: a store that adds up keeps no index", entry.what());
   out.durable = entry.flag("durable", true);
   if (entry.has("max_value_bytes"))
     out.max_value_bytes =

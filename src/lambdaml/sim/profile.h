@@ -81,6 +81,9 @@ struct StoreProfile {
   bool polling_is_expensive = false;
   bool polling_is_quick =
       false;  ///< a poll costs less than a function's time while it waits for it
+  /// It cannot list: its handles keep lists of the keys in it, whose requests are simulated one by
+  /// one. A request of `put` saves one value.
+  bool keeps_index = false;
   bool durable = true;
   std::uint64_t max_value_bytes = std::numeric_limits<std::uint64_t>::max();
   StorePrices prices;

@@ -51,6 +51,11 @@ TEST(Profile, WhatIsMissingOrWrongIsNamed) {
   unknown.replace(unknown.find("scheme"), 6, "shceme");
   expect_refused(unknown, "did you mean 'scheme'");
   expect_refused("name: [", "profile x");
+  std::string indexed = kGood;
+  indexed.replace(indexed.find("put:"), 4, "keeps_index: 1, put:");
+  expect_refused(indexed, "'keeps_index' is true or false");
+  indexed.replace(indexed.find("keeps_index: 1"), 14, "keeps_index: true, adds: true");
+  expect_refused(indexed, "profile x.stores.one: a store that adds up keeps no index");
 }
 
 TEST(Profile, TheMonthsUseChoosesThePrice) {

@@ -41,6 +41,9 @@ struct Capabilities {
   /// The store may spread keys over servers, but keeps those together that have the same text in
   /// braces, `{…}`: requests about several of them are one.
   bool keeps_together_by_braces = false;
+  /// What list() answers comes from lists of keys that the handles keep in the store (key_index.h),
+  /// whose requests are among theirs.
+  bool keeps_index = false;
   /// Saves and removals per second that the store is known to take from all workers together;
   /// infinity: none is known.
   double writes_per_s = std::numeric_limits<double>::infinity();

@@ -11,6 +11,7 @@
 #include "lambdaml/base/service/socket.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/memcached/library.h"
+#include "lambdaml/storage/memcached/names.h"
 
 namespace lambdaml::storage::memcached {
 namespace {
@@ -183,6 +184,11 @@ Client::Client(const Address& address, std::shared_ptr<Patience> patience)
       servers_(address.servers.size()) {}
 
 Client::~Client() = default;
+
+std::string Client::item_of_key(std::string_view key) const { return memcached::item_of_key(key); }
+std::string Client::item_of_folder(std::string_view folder) const {
+  return memcached::item_of_folder(folder);
+}
 
 std::size_t Client::place_of(std::string_view item) const {
   return spread_ ? spread_->place_of(item) : 0;

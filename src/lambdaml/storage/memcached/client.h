@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/service/patience.h"
+#include "lambdaml/storage/key_index.h"
 #include "lambdaml/storage/memcached/address.h"
 
 namespace lambdaml::storage::memcached {
@@ -25,33 +25,31 @@ namespace lambdaml::storage::memcached {
 /// (the server rejects the value as too large, or is out of memory), permission_denied (it refuses
 /// the user), what TlsSession throws, internal, cancelled (interrupted). If there are several
 /// servers, messages name the server.
-class Client {
+class Client final : public KeyIndex::Items {
  public:
   Client(const Address& address, std::shared_ptr<Patience> patience);
-  ~Client();
+  ~Client() override;
+
+  std::string item_of_key(std::string_view key) const override;
+  std::string item_of_folder(std::string_view folder) const override;
 
   void set(std::string_view item, Bytes value);
-  /// Save only if the item is absent, or only if it exists; return whether they did.
-  bool add(std::string_view item, Bytes value);
+  /// Saves only if the item exists; returns whether it did.
   bool replace(std::string_view item, Bytes value);
-  bool append(std::string_view item, Bytes value);
+  bool add(std::string_view item, Bytes value) override;
+  bool append(std::string_view item, Bytes value) override;
+  bool set_if_same(std::string_view item, Bytes value, std::uint64_t version) override;
+  bool remove_if_same(std::string_view item, std::uint64_t version) override;
 
-  /// Save, or remove, only if the item still has the version that get() reported; return whether
-  /// they did.
-  bool set_if_same(std::string_view item, Bytes value, std::uint64_t version);
-  bool remove_if_same(std::string_view item, std::uint64_t version);
-
-  /// Requests all items, one request per server, and calls on_found(index of the item, value,
-  /// version) for those that exist, in any order.
-  using OnFound = std::function<void(std::size_t, Buffer, std::uint64_t)>;
-  void get(std::span<const std::string> items, const OnFound& on_found);
+  /// Requests all items, one request per server.
+  void get(std::span<const std::string> items, const OnFound& on_found) override;
 
   /// Whether the item exists. Transfers no value if the server supports meta commands (since 1.6).
   bool exists(std::string_view item);
 
   void remove(std::string_view item);
   /// Sends all removals at once and waits for the answers.
-  void remove_all(std::span<const std::string> items);
+  void remove_all(std::span<const std::string> items) override;
 
   /// The smallest `item_size_max` of the servers: the limit for an item including its name and
   /// header. 1 MB of one that has no such statistics.

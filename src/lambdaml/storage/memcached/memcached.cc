@@ -6,8 +6,8 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/key_index.h"
 #include "lambdaml/storage/memcached/client.h"
-#include "lambdaml/storage/memcached/index.h"
 #include "lambdaml/storage/memcached/names.h"
 #include "lambdaml/storage/pool.h"
 #include "lambdaml/storage/registry.h"
@@ -40,7 +40,7 @@ class ExactSleep {
   int before_;
 };
 
-/// Keys are items, spread over the servers. The Index tracks which exist; other items on the
+/// Keys are items, spread over the servers. The index tracks which exist; other items on the
 /// servers are never touched.
 class Memcached final : public Storage {
  public:
@@ -54,7 +54,7 @@ class Memcached final : public Storage {
         })) {}
 
   Capabilities capabilities() const override {
-    return {.max_value_bytes = max_value_bytes_, .durable = false};
+    return {.max_value_bytes = max_value_bytes_, .durable = false, .keeps_index = true};
   }
   std::string describe() const override { return address_.endpoint(); }
 
@@ -204,7 +204,7 @@ class Memcached final : public Storage {
 
   Address address_;
   std::shared_ptr<Meter> meter_;
-  Index index_;
+  KeyIndex index_;
   Pool<Client> clients_;
   std::uint64_t max_value_bytes_;
 };

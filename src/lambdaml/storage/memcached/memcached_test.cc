@@ -99,14 +99,6 @@ TEST(MemcachedNames, HashedValuesNameTheirKeys) {
   EXPECT_THROW(unframed("key", value.view().first(3)), Error);
 }
 
-TEST(MemcachedNames, KeysAreFoldersAndNames) {
-  using Parts = std::pair<std::string_view, std::string_view>;
-  EXPECT_EQ(split_key("a/b/c"), Parts("a/b", "c"));
-  EXPECT_EQ(split_key("c"), Parts("", "c"));
-  EXPECT_EQ(join_key("a/b", "c"), "a/b/c");
-  EXPECT_EQ(join_key("", "c"), "c");
-}
-
 TEST(MemcachedAnswers, ThatComeTwiceAreNotTheNextOnes) {
   // The whole answer, or its end.
   for (const std::string& more : {std::string("END\r\n"), std::string("D\r\n")}) {

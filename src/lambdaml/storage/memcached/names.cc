@@ -51,14 +51,4 @@ Bytes unframed(std::string_view key, Bytes framed) {
   return framed.subspan(frame);
 }
 
-std::pair<std::string_view, std::string_view> split_key(std::string_view key) {
-  const std::size_t slash = key.rfind('/');
-  if (slash == std::string_view::npos) return {{}, key};
-  return {key.substr(0, slash), key.substr(slash + 1)};
-}
-
-std::string join_key(std::string_view folder, std::string_view name) {
-  return folder.empty() ? std::string(name) : fmt::format("{}/{}", folder, name);
-}
-
 }  // namespace lambdaml::storage::memcached

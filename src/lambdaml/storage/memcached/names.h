@@ -2,7 +2,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "lambdaml/base/bytes.h"
 
@@ -27,10 +26,5 @@ constexpr std::size_t kMostFrameBytes = 201;
 Buffer framed(std::string_view key, Bytes value);
 /// The reverse of framed(). Throws data_corrupt if the value belongs to another key.
 Bytes unframed(std::string_view key, Bytes framed);
-
-/// `a/b/c` → `a/b`, `c`; `c` → ``, `c`. The parts live as long as `key`.
-std::pair<std::string_view, std::string_view> split_key(std::string_view key);
-/// The reverse.
-std::string join_key(std::string_view folder, std::string_view name);
 
 }  // namespace lambdaml::storage::memcached

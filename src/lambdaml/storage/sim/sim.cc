@@ -9,8 +9,11 @@
 #include "lambdaml/sim/world.h"
 #include "lambdaml/storage/aggregator.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/key_index.h"
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/sim/items.h"
+#include "lambdaml/storage/sim/models.h"
 #include "lambdaml/storage/sim/sums.h"
 #include "lambdaml/storage/wait.h"
 
@@ -37,7 +40,8 @@ class Sim final : public Storage, public Aggregator {
       : name_(std::move(name)),
         model_(std::move(model)),
         pacer_(Pacer::tuning(model_->profile().polling_is_expensive,
-                             model_->profile().polling_is_quick)) {}
+                             model_->profile().polling_is_quick)),
+        index_(model_->profile().keeps_index ? std::make_unique<KeyIndex>() : nullptr) {}
 
   Capabilities capabilities() const override {
     const StoreProfile& profile = model_->profile();
@@ -46,6 +50,7 @@ class Sim final : public Storage, public Aggregator {
             .durable = profile.durable,
             .polling_is_expensive = profile.polling_is_expensive,
             .polling_is_quick = profile.polling_is_quick,
+            .keeps_index = profile.keeps_index,
             .writes_per_s = profile.put_per_s > 0 ? profile.put_per_s
                                                   : std::numeric_limits<double>::infinity()};
   }
@@ -61,7 +66,7 @@ class Sim final : public Storage, public Aggregator {
   }
   std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
                                    std::uint64_t bytes) override {
-    check_key(key);
+    check(key);
     std::optional<Buffer> part;
     model_->request(Verb::get, key, 0, counted_, [&]() -> std::uint64_t {
       if (const Value value = find(key)) part.emplace(part_of_value(value->view(), begin, bytes));
@@ -70,7 +75,7 @@ class Sim final : public Storage, public Aggregator {
     return part;
   }
   bool exists(std::string_view key) override {
-    check_key(key);
+    check(key);
     bool found = false;
     model_->request(Verb::get, key, 0, counted_, [&] {
       found = find(key) != nullptr;
@@ -79,15 +84,21 @@ class Sim final : public Storage, public Aggregator {
     return found;
   }
   bool create(std::string_view key, Bytes value) override {
-    check_key(key);
+    check(key);
     check_size(key, value.size());
     bool created = false;
     auto copy = std::make_shared<const Buffer>(value);
-    model_->request(Verb::put, key, value.size(), counted_, [&] {
-      const std::lock_guard lock(mutex());
-      created = model_->values().try_emplace(std::string(key), std::move(copy)).second;
-      return std::uint64_t{0};
-    });
+    const auto request = [&] {
+      model_->request(Verb::put, key, value.size(), counted_, [&] {
+        const std::lock_guard lock(mutex());
+        created = model_->values().try_emplace(std::string(key), std::move(copy)).second;
+        return std::uint64_t{0};
+      });
+    };
+    if (index_)
+      index_->note_around(items_, {&key, 1}, request);
+    else
+      request();
     return created;
   }
   void remove(std::string_view key) override {
@@ -96,6 +107,14 @@ class Sim final : public Storage, public Aggregator {
   }
   std::vector<Entry> list(std::string_view prefix) override {
     std::vector<Entry> entries;
+    if (index_) {
+      const std::vector<std::string> keys = index_->keys(items_, prefix);
+      const std::vector<std::optional<Buffer>> values = load_present(keys);
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        if (values[i]) entries.push_back({keys[i], values[i]->size()});
+      std::ranges::sort(entries, {}, &Entry::key);
+      return entries;
+    }
     model_->request(Verb::list, prefix, 0, counted_, [&] {
       const std::lock_guard lock(mutex());
       const auto& values = model_->values();
@@ -113,6 +132,7 @@ class Sim final : public Storage, public Aggregator {
     meter_ = std::move(meter);
     if (World::current() == nullptr || model_->profile().pushes || model_->profile().adds)
       return false;
+    if (index_) index_->count_into(meter_);
     counted_ = [meter = meter_](Verb verb, std::uint64_t requests, std::uint64_t bytes) {
       switch (verb) {
         case Verb::put:
@@ -130,6 +150,7 @@ class Sim final : public Storage, public Aggregator {
 
   /// A store that adds up has its own request for it, as a parameter server does.
   void clear(std::string_view prefix) override {
+    if (index_) return index_->clear(items_, prefix);
     if (!model_->profile().adds) return Storage::clear(prefix);
     model_->request(Verb::list, prefix, 0, counted_, [&] {
       const auto is_below = [&](const auto& item) { return item.first.starts_with(prefix); };
@@ -142,7 +163,7 @@ class Sim final : public Storage, public Aggregator {
 
   SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
                       Deadline deadline) override {
-    check_key(request.key);
+    check(request.key);
     require_finite(totals, values);
     const std::string key(request.key);
     // A wait in pieces sends its part once, and then asks.
@@ -177,7 +198,7 @@ class Sim final : public Storage, public Aggregator {
   }
 
   std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check(key);
     std::vector<std::optional<Buffer>> out(keys.size());
     if (keys.empty()) return out;
     model_->requests(Verb::get, {keys.begin(), keys.end()}, std::vector<std::uint64_t>(keys.size()),
@@ -191,12 +212,13 @@ class Sim final : public Storage, public Aggregator {
     std::vector<std::string_view> keys;
     std::vector<std::uint64_t> bytes;
     for (const Item& item : items) {
-      check_key(item.key);
+      check(item.key);
       check_size(item.key, item.value.size());
       keys.push_back(item.key);
       bytes.push_back(item.value.size());
     }
     if (items.empty()) return;
+    if (index_) return save_noted(items);
     model_->requests(Verb::put, keys, bytes, counted_, [&](std::size_t i) {
       auto copy = std::make_shared<const Buffer>(items[i].value);
       const std::lock_guard lock(mutex());
@@ -205,10 +227,11 @@ class Sim final : public Storage, public Aggregator {
     });
   }
   void save_gathered(std::string_view key, std::span<const Bytes> parts) override {
-    check_key(key);
+    check(key);
     std::uint64_t bytes = 0;
     for (const Bytes part : parts) bytes += part.size();
     check_size(key, bytes);
+    if (index_) return Storage::save_gathered(key, parts);
     // Joined only when it takes effect: thousands of workers may save at once.
     model_->request(Verb::put, key, bytes, counted_, [&] {
       auto value = std::make_shared<const Buffer>(joined(parts));
@@ -218,8 +241,9 @@ class Sim final : public Storage, public Aggregator {
     });
   }
   void remove_all(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check(key);
     if (keys.empty()) return;
+    if (index_) index_->forget(keys);
     model_->requests(Verb::remove, {keys.begin(), keys.end()},
                      std::vector<std::uint64_t>(keys.size()), counted_, [&](std::size_t i) {
                        const std::lock_guard lock(mutex());
@@ -227,6 +251,7 @@ class Sim final : public Storage, public Aggregator {
                        if (at != model_->values().end()) model_->values().erase(at);
                        return std::uint64_t{0};
                      });
+    if (index_) index_->remove_emptied(items_, keys);
   }
 
   std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
@@ -238,6 +263,13 @@ class Sim final : public Storage, public Aggregator {
     const std::lock_guard lock(mutex());
     const auto at = model_->values().find(key);
     return at == model_->values().end() ? nullptr : at->second;
+  }
+  /// An index lists keys of text only.
+  void check(std::string_view key) const {
+    if (index_)
+      check_text_key(key);
+    else
+      check_key(key);
   }
   void check_size(std::string_view key, std::uint64_t bytes) const {
     if (bytes > model_->profile().max_value_bytes)
@@ -258,6 +290,41 @@ class Sim final : public Storage, public Aggregator {
       fail(Code::diverged, "{}: a number to sum is not finite", describe());
   }
 
+  /// As a handle to the store that this one stands for: keys that it knows are replaced, those that
+  /// are new or gone are noted before they are saved.
+  void save_noted(std::span<const Item> all) {
+    std::vector<Item> known, fresh;
+    for (const Item& item : all) (index_->knows(item.key) ? known : fresh).push_back(item);
+    put(known, [&](const Item& item, bool exists) {
+      if (!exists) fresh.push_back(item);
+      return exists;
+    });
+    if (fresh.empty()) return;
+    std::vector<std::string_view> keys;
+    for (const Item& item : fresh) keys.push_back(item.key);
+    index_->note_around(items_, keys, [&] { put(fresh, [](auto&&...) { return true; }); });
+    for (const std::string_view key : keys) index_->tidy(items_, key);
+  }
+  /// Saves those of the items for which may(item, whether its key exists).
+  template <class May>
+  void put(std::span<const Item> all, const May& may) {
+    if (all.empty()) return;
+    std::vector<std::string_view> keys;
+    std::vector<std::uint64_t> bytes;
+    for (const Item& item : all) {
+      keys.push_back(item.key);
+      bytes.push_back(item.value.size());
+    }
+    model_->requests(Verb::put, keys, bytes, counted_, [&](std::size_t i) {
+      const std::lock_guard lock(mutex());
+      auto& values = model_->values();
+      const auto at = values.find(keys[i]);
+      if (may(all[i], at != values.end()))
+        values.insert_or_assign(std::string(keys[i]), std::make_shared<const Buffer>(all[i].value));
+      return std::uint64_t{0};
+    });
+  }
+
   Pacer& pacer() override { return pacer_; }
   /// Of the values, which threads share outside a simulation. Held for moments only, never over a
   /// wait.
@@ -269,6 +336,8 @@ class Sim final : public Storage, public Aggregator {
   std::string name_;
   std::shared_ptr<StoreModel> model_;
   Pacer pacer_;
+  std::unique_ptr<KeyIndex> index_;  ///< null if the store can list
+  ModelItems items_{*model_, mutex()};
   std::shared_ptr<Meter> meter_;
   StoreModel::Counted counted_;
   std::map<std::string, std::uint64_t, std::less<>> delivered_;  ///< by sum: the round of the part
@@ -316,9 +385,20 @@ std::unique_ptr<KeyWatch> Sim::watch(std::vector<std::string> keys) {
   return watch_by_polling(*this, std::move(keys), pacer_, model_->profile().parallel);
 }
 
-/// Outside a simulation: what has a name is shared for as long as the process runs.
-std::shared_ptr<StoreModel> model_named(const std::string& name) {
-  if (World* const world = World::current()) return world->store(name);
+std::shared_ptr<Storage> open(const Uri& uri, const Options&, const std::shared_ptr<Patience>&) {
+  if (uri.port || !uri.query.empty())
+    fail(Code::invalid_argument, "{}: a simulated store takes a name only: sim://name",
+         uri.display());
+  World* const world = World::current();
+  auto store = std::make_shared<Sim>(
+      uri.host, world != nullptr ? world->store(uri.host) : model_outside(uri.host));
+  if (uri.path.empty()) return store;
+  return with_prefix(std::move(store), uri.path + "/");
+}
+
+}  // namespace
+
+std::shared_ptr<StoreModel> model_outside(const std::string& name, bool keeps_index) {
   static std::mutex mutex;
   static std::map<std::string, std::shared_ptr<StoreModel>> models;
   const std::lock_guard lock(mutex);
@@ -326,21 +406,11 @@ std::shared_ptr<StoreModel> model_named(const std::string& name) {
   if (!model) {
     StoreProfile profile;
     profile.name = name;
+    profile.keeps_index = keeps_index;
     model = std::make_shared<StoreModel>(profile, nullptr);
   }
   return model;
 }
-
-std::shared_ptr<Storage> open(const Uri& uri, const Options&, const std::shared_ptr<Patience>&) {
-  if (uri.port || !uri.query.empty())
-    fail(Code::invalid_argument, "{}: a simulated store takes a name only: sim://name",
-         uri.display());
-  auto store = std::make_shared<Sim>(uri.host, model_named(uri.host));
-  if (uri.path.empty()) return store;
-  return with_prefix(std::move(store), uri.path + "/");
-}
-
-}  // namespace
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "sim",

@@ -3,6 +3,7 @@
 #include "lambdaml/sim/world.h"
 #include "lambdaml/storage/aggregator.h"
 #include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/sim/models.h"
 #include "lambdaml/storage/testing/conformance.h"
 #include "lambdaml/storage/wait.h"
 
@@ -22,6 +23,11 @@ INSTANTIATE_TEST_SUITE_P(
                     StoreUnderTest{"below_a_path",
                                    [](const std::string& place) {
                                      return open("sim://" + place + "/some/path");
+                                   }},
+                    StoreUnderTest{"with_an_index",
+                                   [](const std::string& place) {
+                                     sim::model_outside(place, true);
+                                     return open("sim://" + place + "/path");
                                    }}),
     name_of_store);
 
@@ -115,6 +121,87 @@ functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, invoke: {alway
   EXPECT_EQ(usage.get.requests, 6U);
   EXPECT_EQ(usage.remove.requests, 2U) << "of five keys and of one";
   EXPECT_EQ(world.store("batching")->traffic().removes, 2U);
+}
+
+const char* const kIndexed = R"(
+name: test
+date: 2026-11-30
+stores:
+  quick: {scheme: memcached, put: {always: 2}, get: {always: 1}, remove: {always: 3}, parallel: 4,
+          put_parallel: 1, keeps_index: true}
+  slow: {scheme: memcached, put: {always: 25}, get: {always: 1}, keeps_index: true}
+functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, invoke: {always: 1},
+            cold_start: {always: 1}, longest_s: 60, gb_second: 1, request: 0}
+)";
+
+TEST(SimStore, AnIndexMakesTheRequestsOfTheStoreThatKeepsIt) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(kIndexed, "test"));
+  const auto meter = std::make_shared<Meter>();
+  simulation.start("test", [&] {
+    const auto store = open("sim://quick", meter);
+    EXPECT_TRUE(store->capabilities().keeps_index);
+    store->save("f/a", as_bytes("1"));
+    EXPECT_EQ(meter->usage().put.requests, 5U) << "lists of two folders, each missed and added";
+    EXPECT_NEAR(simulation.now_s(), 5 * 0.002, 1e-9);
+    store->save("f/a", as_bytes("2"));
+    EXPECT_EQ(meter->usage().put.requests, 6U);
+    const std::vector<Item> items = {{"f/a", as_bytes("3")}, {"f/b", as_bytes("4")}};
+    store->save_all(items);
+    EXPECT_EQ(meter->usage().put.requests, 9U) << "two values and a name";
+    EXPECT_NEAR(simulation.now_s(), 9 * 0.002, 1e-9);
+    EXPECT_EQ(store->list("f/"), (std::vector<Entry>{{"f/a", 1}, {"f/b", 1}}));
+    EXPECT_EQ(meter->usage().list.requests, 2U);
+    EXPECT_EQ(meter->usage().get.requests, 2U);
+    EXPECT_NEAR(simulation.now_s(), 0.020, 1e-9) << "lists at once, then values";
+    store->remove_all(std::vector<std::string>{"f/a", "f/b"});
+    EXPECT_EQ(meter->usage().remove.requests, 4U) << "both lists too, which are empty now";
+    EXPECT_EQ(meter->usage().list.requests, 4U);
+  });
+  simulation.run();
+  EXPECT_TRUE(world.store("quick")->values().empty());
+  EXPECT_EQ(world.store("quick")->traffic().puts, 9U);
+  EXPECT_EQ(world.store("quick")->traffic().gets, 6U);
+  EXPECT_EQ(world.store("quick")->traffic().removes, 4U);
+}
+
+TEST(SimStore, AnIndexWaitsInVirtualTime) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(kIndexed, "test"));
+  const auto meter = std::make_shared<Meter>();
+  simulation.start("test", [&] {
+    const auto store = open("sim://slow", meter);
+    const auto other = open("sim://slow");
+    other->save("a", as_bytes("1"));
+    store->save("b", as_bytes("2"));
+    EXPECT_EQ(meter->usage().put.requests, 3U) << "its name again, for the value came late";
+    other->clear("");
+    EXPECT_GT(simulation.now_s(), 0.2);
+    EXPECT_FALSE(store->exists("b"));
+  });
+  simulation.run();
+  EXPECT_TRUE(world.store("slow")->values().empty());
+}
+
+TEST(SimStore, AnIndexOfAKilledProcessDoesNothingMore) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(kIndexed, "test"));
+  world.faults = [](const lambdaml::sim::Call& call) {
+    return Fault{.kind = call.number == 2 ? Fault::Kind::killed_before : Fault::Kind::none};
+  };
+  simulation.start("test", [&] {
+    struct Saving {
+      std::shared_ptr<Storage> store = open("sim://quick");
+      ~Saving() {
+        store->save("deep/in/folders/key", as_bytes("1"));
+        store->clear("");
+      }
+    } const saving;
+    saving.store->save("f/a", as_bytes("1"));
+  });
+  simulation.run();
+  EXPECT_EQ(world.calls(), 3U);
+  EXPECT_TRUE(world.store("quick")->values().empty()) << "its first call that changes something";
 }
 
 TEST(SimStore, PutsMayBeMoreWorkThanOtherRequests) {

@@ -1,4 +1,4 @@
-#include "lambdaml/storage/memcached/index.h"
+#include "lambdaml/storage/key_index.h"
 
 #include <algorithm>
 
@@ -7,10 +7,9 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/wait.h"
-#include "lambdaml/storage/memcached/names.h"
 #include "lambdaml/storage/storage.h"
 
-namespace lambdaml::storage::memcached {
+namespace lambdaml::storage {
 namespace {
 
 /// After appending this much, a handle checks which names still have values.
@@ -58,14 +57,24 @@ std::vector<std::string> folders_above(std::string_view prefix) {
 
 }  // namespace
 
-void Index::count_put(std::size_t bytes) const {
+std::pair<std::string_view, std::string_view> split_key(std::string_view key) {
+  const std::size_t slash = key.rfind('/');
+  if (slash == std::string_view::npos) return {{}, key};
+  return {key.substr(0, slash), key.substr(slash + 1)};
+}
+
+std::string join_key(std::string_view folder, std::string_view name) {
+  return folder.empty() ? std::string(name) : fmt::format("{}/{}", folder, name);
+}
+
+void KeyIndex::count_put(std::size_t bytes) const {
   if (meter_) meter_->count_put(1, bytes);
 }
-void Index::count_remove(std::size_t keys) const {
+void KeyIndex::count_remove(std::size_t keys) const {
   if (meter_) meter_->count_remove(keys);
 }
 
-bool Index::knows(std::string_view key) const {
+bool KeyIndex::knows(std::string_view key) const {
   const auto [folder, name] = split_key(key);
   const std::lock_guard lock(mutex_);
   const auto at = folders_.find(folder);
@@ -74,8 +83,8 @@ bool Index::knows(std::string_view key) const {
 
 // ---- noting ----
 
-void Index::note_around(Client& client, std::span<const std::string_view> keys,
-                        const std::function<void()>& save) {
+void KeyIndex::note_around(Items& store, std::span<const std::string_view> keys,
+                           const std::function<void()>& save) {
   std::map<std::string, std::string> lines;
   for (const std::string_view key : keys) {
     const auto [folder, name] = split_key(key);
@@ -94,10 +103,10 @@ void Index::note_around(Client& client, std::span<const std::string_view> keys,
   };
   try {
     const Stopwatch clock;
-    for (const auto& [folder, text] : lines) note(client, folder, text);
+    for (const auto& [folder, text] : lines) note(store, folder, text);
     save();
     if (clock.seconds() >= kLease)
-      for (const auto& [folder, text] : lines) note(client, folder, text);
+      for (const auto& [folder, text] : lines) note(store, folder, text);
   } catch (...) {
     end(false);
     throw;
@@ -105,25 +114,25 @@ void Index::note_around(Client& client, std::span<const std::string_view> keys,
   end(true);
 }
 
-void Index::note(Client& client, std::string_view folder, const std::string& lines) {
-  const std::string item = item_of_folder(folder);
+void KeyIndex::note(Items& store, std::string_view folder, const std::string& lines) {
+  const std::string item = store.item_of_folder(folder);
   for (int i = 0; i < kTries; ++i) {
     count_put(lines.size());
-    if (client.append(item, as_bytes(lines))) return noted(folder, lines, nullptr);
+    if (store.append(item, as_bytes(lines))) return noted(folder, lines, nullptr);
     // No list: the folder is new or was cleared, so its name may be missing from its parent's list.
     // Add it there first, so that a crash leaves no list that cannot be found.
     const auto [parent, name] = split_key(folder);
     const std::string line = line_of(std::string(name) + "/");
     const Stopwatch clock;
-    if (!folder.empty()) note(client, parent, line);
+    if (!folder.empty()) note(store, parent, line);
     const std::string text = new_generation() + lines;
     count_put(text.size());
-    if (client.add(item, as_bytes(text))) {
-      if (!folder.empty() && clock.seconds() >= kLease) note(client, parent, line);
+    if (store.add(item, as_bytes(text))) {
+      if (!folder.empty() && clock.seconds() >= kLease) note(store, parent, line);
       return noted(folder, lines, &text);
     }
     // Another writer was faster; or the list is full, which the server reports like an absent item.
-    if (i > 0) make_room(client, folder);
+    if (i > 0) make_room(store, folder);
   }
   fail(Code::resource_exhausted,
        "the folder '{}' has more keys than its list can hold (start the server with a larger -I)",
@@ -131,7 +140,7 @@ void Index::note(Client& client, std::string_view folder, const std::string& lin
 }
 
 /// Remembers that `lines` were appended, or that the whole list was `added`.
-void Index::noted(std::string_view folder, const std::string& lines, const std::string* added) {
+void KeyIndex::noted(std::string_view folder, const std::string& lines, const std::string* added) {
   const std::lock_guard lock(mutex_);
   Folder& known = folders_[std::string(folder)];
   if (added != nullptr)
@@ -146,16 +155,16 @@ void Index::noted(std::string_view folder, const std::string& lines, const std::
 }
 
 /// For a list that has reached the maximum item size.
-void Index::make_room(Client& client, std::string_view folder) {
-  const std::optional<List> full = list(client, folder);
+void KeyIndex::make_room(Items& store, std::string_view folder) {
+  const std::optional<List> full = list(store, folder);
   if (!full) return;
   sleep_until(Deadline::in(kLease));
-  drop_lost(client, folder, full->text);
+  drop_lost(store, folder, full->text);
 }
 
 // ---- forgetting ----
 
-void Index::forget(std::span<const std::string> keys) {
+void KeyIndex::forget(std::span<const std::string> keys) {
   const std::lock_guard lock(mutex_);
   for (const std::string& key : keys) {
     const auto [folder, name] = split_key(key);
@@ -166,7 +175,7 @@ void Index::forget(std::span<const std::string> keys) {
   }
 }
 
-void Index::remove_emptied(Client& client, std::span<const std::string> keys) {
+void KeyIndex::remove_emptied(Items& store, std::span<const std::string> keys) {
   std::set<std::string> folders;
   for (const std::string& key : keys) folders.emplace(split_key(key).first);
   // Longest first, so that children come before their parents.
@@ -187,10 +196,11 @@ void Index::remove_emptied(Client& client, std::span<const std::string> keys) {
     }
     // Equal texts show that no other writer has noted anything; the version ensures that this stays
     // so.
-    const std::optional<List> there = list(client, folder);
+    const std::optional<List> there = list(store, folder);
     if (!there || there->text != own) continue;
     count_remove(1);
-    if (!client.remove_if_same(item_of_folder(folder), there->version) || folder.empty()) continue;
+    if (!store.remove_if_same(store.item_of_folder(folder), there->version) || folder.empty())
+      continue;
     const auto [parent, name] = split_key(folder);
     const std::lock_guard lock(mutex_);
     if (const auto at = folders_.find(parent); at != folders_.end()) {
@@ -200,7 +210,7 @@ void Index::remove_emptied(Client& client, std::span<const std::string> keys) {
   }
 }
 
-void Index::tidy(Client& client, std::string_view key) {
+void KeyIndex::tidy(Items& store, std::string_view key) {
   const std::string_view folder = split_key(key).first;
   std::optional<std::string> settled;
   {
@@ -217,8 +227,8 @@ void Index::tidy(Client& client, std::string_view key) {
       known.appended = 0;
     }
   }
-  if (settled) return drop_lost(client, folder, *settled);
-  if (std::optional<List> now = list(client, folder)) {
+  if (settled) return drop_lost(store, folder, *settled);
+  if (std::optional<List> now = list(store, folder)) {
     const std::lock_guard lock(mutex_);
     Folder& known = folders_[std::string(folder)];
     known.seen = std::move(now->text);
@@ -228,30 +238,30 @@ void Index::tidy(Client& client, std::string_view key) {
 
 /// Drops the names that were in the list `seen` kLease or longer ago and have no value now.
 /// Assumes, without a request, that keys that this handle saved and did not remove have values.
-void Index::drop_lost(Client& client, std::string_view folder, const std::string& seen) {
+void KeyIndex::drop_lost(Items& store, std::string_view folder, const std::string& seen) {
   std::vector<std::string> names;
   std::vector<std::string> items;
   each_name(seen, [&](std::string_view name) {
     if (!is_folder(name) && knows(join_key(folder, name))) return;
     names.emplace_back(name);
-    items.push_back(is_folder(name) ? item_of_folder(folder_at(folder, name))
-                                    : item_of_key(join_key(folder, name)));
+    items.push_back(is_folder(name) ? store.item_of_folder(folder_at(folder, name))
+                                    : store.item_of_key(join_key(folder, name)));
   });
   if (meter_) meter_->count_get(items.size(), 0);
   std::set<std::string, std::less<>> lost(names.begin(), names.end());
-  client.get(items, [&](std::size_t i, const Buffer&, std::uint64_t) { lost.erase(names[i]); });
+  store.get(items, [&](std::size_t i, const Buffer&, std::uint64_t) { lost.erase(names[i]); });
   if (!lost.empty())
-    drop(client, folder, seen, [&](std::string_view name) { return lost.contains(name); });
+    drop(store, folder, seen, [&](std::string_view name) { return lost.contains(name); });
 }
 
 /// Removes the names that match `gone` from the part of the list that was `seen`, and the list
 /// itself if nothing is left. Concurrent appends are kept. Returns false, changing nothing, if
 /// others have modified that part or keep interfering.
-bool Index::drop(Client& client, std::string_view folder, const std::string& seen,
-                 const Gone& gone) const {
-  const std::string item = item_of_folder(folder);
+bool KeyIndex::drop(Items& store, std::string_view folder, const std::string& seen,
+                    const Gone& gone) const {
+  const std::string item = store.item_of_folder(folder);
   for (int i = 0; i < kTries; ++i) {
-    const std::optional<List> now = list(client, folder);
+    const std::optional<List> now = list(store, folder);
     if (!now) return true;
     if (!now->text.starts_with(seen)) return false;
     std::set<std::string_view> kept;
@@ -261,7 +271,7 @@ bool Index::drop(Client& client, std::string_view folder, const std::string& see
     const std::string_view appended = std::string_view(now->text).substr(seen.size());
     if (kept.empty() && appended.empty()) {
       count_remove(1);
-      if (client.remove_if_same(item, now->version)) return true;
+      if (store.remove_if_same(item, now->version)) return true;
       continue;
     }
     std::string text = now->text.substr(0, now->text.find('\n') + 1);
@@ -269,37 +279,37 @@ bool Index::drop(Client& client, std::string_view folder, const std::string& see
     text += appended;
     if (text.size() == now->text.size()) return true;
     count_put(text.size());
-    if (client.set_if_same(item, as_bytes(text), now->version)) return true;
+    if (store.set_if_same(item, as_bytes(text), now->version)) return true;
   }
   return false;
 }
 
 // ---- looking ----
 
-std::vector<std::optional<Index::List>> Index::lists(Client& client,
-                                                     std::span<const std::string> folders) const {
+std::vector<std::optional<KeyIndex::List>> KeyIndex::lists(
+    Items& store, std::span<const std::string> folders) const {
   std::vector<std::string> items;
-  for (const std::string& folder : folders) items.push_back(item_of_folder(folder));
+  for (const std::string& folder : folders) items.push_back(store.item_of_folder(folder));
   if (meter_) meter_->count_list(items.size());
   std::vector<std::optional<List>> out(folders.size());
-  client.get(items, [&](std::size_t i, const Buffer& text, std::uint64_t version) {
+  store.get(items, [&](std::size_t i, const Buffer& text, std::uint64_t version) {
     out[i] = List{std::string(text.text()), version};
   });
   return out;
 }
 
-std::optional<Index::List> Index::list(Client& client, std::string_view folder) const {
+std::optional<KeyIndex::List> KeyIndex::list(Items& store, std::string_view folder) const {
   const std::string one(folder);
-  return std::move(lists(client, {&one, 1}).front());
+  return std::move(lists(store, {&one, 1}).front());
 }
 
-Index::Tree Index::walk(Client& client, std::string_view prefix) const {
+KeyIndex::Tree KeyIndex::walk(Items& store, std::string_view prefix) const {
   Tree tree;
   std::set<std::string> keys;
   std::vector<std::string> level = folders_above(prefix);
   std::set<std::string> met(level.begin(), level.end());
   while (!level.empty()) {
-    const std::vector<std::optional<List>> found = lists(client, level);
+    const std::vector<std::optional<List>> found = lists(store, level);
     std::vector<std::string> next;
     for (std::size_t i = 0; i < level.size(); ++i) {
       if (!found[i]) continue;
@@ -323,18 +333,18 @@ Index::Tree Index::walk(Client& client, std::string_view prefix) const {
   return tree;
 }
 
-std::vector<std::string> Index::keys(Client& client, std::string_view prefix) const {
-  return walk(client, prefix).keys;
+std::vector<std::string> KeyIndex::keys(Items& store, std::string_view prefix) const {
+  return walk(store, prefix).keys;
 }
 
-void Index::remove_values(Client& client, std::span<const std::string> keys) const {
+void KeyIndex::remove_values(Items& store, std::span<const std::string> keys) const {
   std::vector<std::string> items;
-  for (const std::string& key : keys) items.push_back(item_of_key(key));
+  for (const std::string& key : keys) items.push_back(store.item_of_key(key));
   count_remove(items.size());
-  client.remove_all(items);
+  store.remove_all(items);
 }
 
-void Index::clear(Client& client, std::string_view prefix) {
+void KeyIndex::clear(Items& store, std::string_view prefix) {
   {
     const std::lock_guard lock(mutex_);
     std::erase_if(folders_, [&](const auto& known) {
@@ -342,13 +352,13 @@ void Index::clear(Client& client, std::string_view prefix) {
     });
   }
   for (int i = 0; i < kTries; ++i) {
-    const Tree tree = walk(client, prefix);
+    const Tree tree = walk(store, prefix);
     if (tree.empty) return;
     const Deadline settled = Deadline::in(kLease);
-    remove_values(client, tree.keys);
+    remove_values(store, tree.keys);
     sleep_until(settled);
     // Values that arrived after their names were read.
-    remove_values(client, tree.keys);
+    remove_values(store, tree.keys);
     bool done = true;
     for (auto at = tree.lists.rbegin(); at != tree.lists.rend(); ++at) {
       const auto& folder = at->first;
@@ -367,11 +377,11 @@ void Index::clear(Client& client, std::string_view prefix) {
       });
       std::set<std::string, std::less<>> still_there;
       if (!below.empty()) {
-        const std::vector<std::optional<List>> found = lists(client, below);
+        const std::vector<std::optional<List>> found = lists(store, below);
         for (std::size_t k = 0; k < found.size(); ++k)
           if (found[k]) still_there.insert(names[k]);
       }
-      done &= drop(client, folder, seen, [&](std::string_view name) {
+      done &= drop(store, folder, seen, [&](std::string_view name) {
         return concerned(name) && !still_there.contains(name);
       });
     }
@@ -379,4 +389,4 @@ void Index::clear(Client& client, std::string_view prefix) {
   }
 }
 
-}  // namespace lambdaml::storage::memcached
+}  // namespace lambdaml::storage
