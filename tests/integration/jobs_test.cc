@@ -259,5 +259,54 @@ TEST_P(Restarts, EndNoJob) {
   EXPECT_EQ(read(result.json().at("model_path").get<std::string>()), expected);
 }
 
+class PredictedRequests : public CliTest {};
+
+// Its client keeps lists of keys in it: requests that the simulated store makes by the same code.
+TEST_F(PredictedRequests, AreThoseOfAJob_over_memcached) {
+  REQUIRE_SERVER("memcached");
+  write("profile.yaml", R"(
+name: test
+date: 2026-11-30
+stores:
+  memcached: {scheme: memcached, put: {median: 0.05, sigma: 0.2}, get: {median: 0.05, sigma: 0.2},
+              parallel: 32, put_parallel: 1, put_mb_per_s: {1: 1000}, get_mb_per_s: {1: 2000},
+              keeps_index: true, durable: false, max_value_bytes: 1047863}
+  folder: {scheme: file, put: {always: 0.05}, get: {always: 0.05}}
+checkpoints: folder
+functions: {least_mb: 1, most_mb: 1048576, mb_per_processor: 1024, invoke: {always: 1},
+            cold_start: {p0: 10, p100: 40}, longest_s: 900, gb_second: 0, request: 0}
+)");
+  ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "2000", "-o", "small"}).exit_code, 0);
+  ASSERT_EQ(
+      lambdaml({"data", "synth", "rcv1", "--rows", "64", "--features", "400000", "-o", "wide"})
+          .exit_code,
+      0);
+  using Words = std::vector<std::string>;
+  for (const Words& job : {Words{"--data", "small", "--model", "lr", "--epochs", "5"},
+                           Words{"--data", "small", "--model", "kmeans", "--clusters", "3"},
+                           // Values that are cut in pieces, each in a folder of its own.
+                           Words{"--data", "wide", "--model", "sparse_lr", "--epochs", "3"}}) {
+    Words both = job;
+    for (const char* word : {"--workers", "3", "--batch-size", "20", "--optim",
+                             job[3] == "kmeans" ? "em" : "grad_avg"})
+      both.emplace_back(word);
+    Words real = both;
+    real.insert(real.end(),
+                {"--channel", servers::get("memcached").uri + "/" + folder().filename().string()});
+    const nlohmann::json made = train(real).at("requests");
+    both.insert(both.begin(), "simulate");
+    both.insert(both.end(), {"--profile", "profile.yaml", "--channel", "memcached", "--seeds", "1",
+                             "--seconds-per-row", "1e-5", "--json"});
+    const Result simulated = lambdaml(both);
+    ASSERT_EQ(simulated.exit_code, 0) << simulated.err;
+    const nlohmann::json predicted = simulated.json().at("requests_of");
+    EXPECT_EQ(predicted.at("list"), made.at("list")) << made;
+    EXPECT_EQ(predicted.at("delete"), made.at("delete")) << made;
+    // Workers that meet at a new folder each try to add its list; slow saves are noted again.
+    const double puts = made.at("put").get<double>();
+    EXPECT_NEAR(predicted.at("put").get<double>(), puts, 0.1 * puts + 20) << made;
+  }
+}
+
 }  // namespace
 }  // namespace lambdaml::e2e
