@@ -109,21 +109,32 @@ TEST_P(Jobs, CountAndPriceTheirRequests) {
 /// Gets beside those that bring something are polls, and puts beside those of the rounds tell that
 /// workers are alive.
 TEST_P(Jobs, HaveTheRequestsThatASimulationPredicts) {
-  if (GetParam() != "ps" && GetParam() != "redis") GTEST_SKIP() << "its requests depend on polls";
+  const std::map<std::string, std::string> entries = {
+      {"ps", "pushes: true, durable: false, adds: true"},
+      {"redis", "pushes: true, durable: false"},
+      {"s3", "polling_is_expensive: true, remove_keys: 1000"},
+      {"dynamodb",
+       "polling_is_expensive: true, put_keys: 25, put_batch_bytes: 2000000, get_keys: 25,\n"
+       "          get_batch_bytes: 1000000, remove_keys: 25, max_value_bytes: 409000"}};
+  if (!entries.contains(GetParam())) GTEST_SKIP() << "its requests keep lists, too";
   write("here.yaml",
         fmt::format("name: here\ndate: 2026-11-30\nstores:\n"
-                    "  store: {{scheme: {}, put: {{always: 1}}, get: {{always: 1}}, pushes: true,\n"
-                    "          parallel: 100, durable: false, adds: {}}}\n"
+                    "  store: {{scheme: {}, put: {{always: 1}}, get: {{always: 1}},\n"
+                    "          parallel: 100, {}}}\n"
                     "functions: {{least_mb: 1, most_mb: 100000, mb_per_processor: 1024,\n"
                     "  invoke: {{always: 1}}, cold_start: {{always: 40}}, longest_s: 900,\n"
                     "  gb_second: 0, request: 0}}\n",
-                    GetParam(), GetParam() == "ps"));
-  for (const std::string optim : {"grad_avg", "lbfgs"}) {
-    const std::vector<std::string> job{"--data",       real_data("higgs.train.libsvm"),
-                                       "--workers",    "4",
-                                       "--optim",      optim,
-                                       "--epochs",     "4",
-                                       "--batch-size", "600"};
+                    GetParam(), entries.at(GetParam())));
+  // Parts of 3 MB pass through the channel.
+  const Result made =
+      lambdaml({"data", "synth", "higgs", "--rows", "100000", "-o", "large.libsvm"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const bool polls = GetParam() == "s3" || GetParam() == "dynamodb";
+  for (const auto& [optim, data] : {std::pair("grad_avg", real_data("higgs.train.libsvm")),
+                                    {"lbfgs", real_data("higgs.train.libsvm")},
+                                    {"model_avg", std::string("large.libsvm")}}) {
+    const std::vector<std::string> job{"--data",   data, "--workers",    "4",  "--optim", optim,
+                                       "--epochs", "4",  "--batch-size", "600"};
     std::vector<std::string> real = job, simulated = job;
     for (const std::string& more :
          {std::string("--channel"), place(), std::string("--checkpoint"), place() + "/checkpoints"})
@@ -140,10 +151,14 @@ TEST_P(Jobs, HaveTheRequestsThatASimulationPredicts) {
     EXPECT_EQ(summary.at("rounds"), predicted.at("rounds"));
     EXPECT_EQ(summary.at("requests").at("delete"), requests.at("delete")) << optim;
     EXPECT_EQ(summary.at("requests").at("list"), requests.at("list")) << optim;
-    EXPECT_NEAR(summary.at("requests").at("put").get<double>(), requests.at("put").get<double>(), 8)
-        << optim;
-    EXPECT_GE(summary.at("requests").at("get").get<double>(), requests.at("get").get<double>() - 8)
-        << optim;
+    const double puts = summary.at("requests").at("put").get<double>();
+    EXPECT_GE(puts, requests.at("put").get<double>()) << optim;
+    EXPECT_LE(puts, requests.at("put").get<double>() + 8) << optim;
+    if (!polls) {
+      EXPECT_GE(summary.at("requests").at("get").get<double>(),
+                requests.at("get").get<double>() - 8)
+          << optim;
+    }
     for (const char* bytes : {"bytes_sent", "bytes_received"})
       EXPECT_NEAR(summary.at(bytes).get<double>() / predicted.at(bytes).get<double>(), 1, 0.02)
           << optim << ", " << bytes;

@@ -18,7 +18,7 @@ namespace {
 using testing::Each;
 using testing::HasSubstr;
 
-constexpr std::uint64_t kWorkers = 16;
+constexpr std::uint64_t kRateWorkers = 16;
 constexpr double kLimit_per_s = 350;
 
 /// An S3 bucket in memory that takes kLimit_per_s requests per second, of all kinds, and answers
@@ -79,14 +79,15 @@ class LimitedBucket {
 
 /// Each worker saves 16 values of a round, loads 30 and removes what it saved in the one before.
 double requests_of(std::uint64_t rounds) {
-  return static_cast<double>(rounds * (kWorkers * kWorkers + 2 * kWorkers * (kWorkers - 1)) +
-                             (rounds - 1) * kWorkers);
+  return static_cast<double>(
+      rounds * (kRateWorkers * kRateWorkers + 2 * kRateWorkers * (kRateWorkers - 1)) +
+      (rounds - 1) * kRateWorkers);
 }
 
 class RequestRates : public testing::TestWithParam<LimitedBucket::Count> {
  protected:
   static Job job(const std::string& uri) {
-    return {.pattern = "reduce_scatter", .workers = kWorkers, .n = 58, .uri = uri};
+    return {.pattern = "reduce_scatter", .workers = kRateWorkers, .n = 58, .uri = uri};
   }
   aws::ScopedEnvironment environment_{aws::ScopedEnvironment::with_keys()};
 };

@@ -16,6 +16,7 @@
 #include "lambdaml/plan/store_entry.h"
 #include "lambdaml/plan/trial_jobs.h"
 #include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/worker/measure_store.h"
 
@@ -36,16 +37,20 @@ constexpr double kMemory_mb = 1;
 struct Measured {
   storage::Capabilities capabilities;
   worker::StoreMeasure measure;
-  double shared_per_s = 0;  ///< bytes a second; 0: not measured
-  /// Keys that one request of a batch saves or removes.
-  double put_keys = 1, remove_keys = 1;
+  double shared_per_s = 0;       ///< bytes a second; 0: not measured
+  BatchLimits put, get, remove;  ///< of batches
 
   YAML::Node entry(const std::string& scheme, const Trials& trials) const {
     YAML::Node out;
     out["scheme"] = scheme;
     set_measured(out, measure, kMemory_mb, trials.request_s);
-    out["put_keys"] = number(put_keys);
-    out["remove_keys"] = number(remove_keys);
+    const auto set_batch = [&](const std::string& verb, const BatchLimits& batch) {
+      out[verb + "_keys"] = number(batch.keys);
+      if (std::isfinite(batch.bytes)) out[verb + "_batch_bytes"] = number(batch.bytes);
+    };
+    set_batch("put", put);
+    set_batch("get", get);
+    set_batch("remove", remove);
     if (shared_per_s > 0) out["server"]["mb_per_s"] = number(shared_per_s / 1e6);
     if (trials.request_processor_s > 0 || trials.byte_work > 0) {
       out["host"]["request_ms"] = number(1e3 * trials.request_processor_s);
@@ -80,12 +85,9 @@ class Measurement {
     const Uri place = uri_ / ("calibrate-" + unique_id());
     store_ = measured(place, {.seconds = seconds_, .between = throw_if_interrupted});
     out.ended_by = store_.measure.ended_by;
-    if (!out.ended_by && seconds_ >= kTrials_s) try {
+    if (!out.ended_by) try {
         count_keys(place);
-        measure_sharing(place);
-        measure_folder();
-        measure_threads();
-        run_trials(uri_, limits(), starts_, trials_, [this] { return yaml({}); });
+        if (seconds_ >= kTrials_s) measure_jobs(place);
       } catch (const Error& error) {
         out.ended_by = error.what();
       }
@@ -95,16 +97,29 @@ class Measurement {
   }
 
  private:
+  /// What else matters for jobs on this machine.
+  void measure_jobs(const Uri& place) {
+    measure_sharing(place);
+    measure_folder();
+    measure_threads();
+    run_trials(uri_, limits(), starts_, trials_, [this] { return yaml({}); });
+  }
+
   Measured measured(const Uri& place, const worker::MeasureLimits& limits) {
     const std::shared_ptr<storage::Storage> store = storage::open(place);
     Measured out;
     out.capabilities = storage::open_plain(place)->capabilities();
+    const storage::Plugin& plugin = storage::registry().get(place.scheme);
+    out.put = plugin.save_batch;
+    out.get = plugin.load_batch;
+    out.remove = plugin.removal_batch;
     out.measure = worker::measure_store(*store, limits);
     requests_ += out.measure.requests;
     return out;
   }
 
-  /// How many requests the store counts for a key alone, and for a batch.
+  /// How many requests the store counts for a key alone, and whether a batch has fewer, as its
+  /// plug-in says: a server may have no such requests.
   void count_keys(const Uri& place) {
     // One each; those of its index are simulated.
     if (store_.capabilities.keeps_index) return;
@@ -122,13 +137,16 @@ class Measurement {
     for (std::size_t i = 0; i < kAlone; ++i) store->save(fmt::format("alone/{}", i), {});
     for (std::size_t i = 0; i < kAlone; ++i) store->remove(fmt::format("alone/{}", i));
     const storage::Usage all = meter->usage();
-    const auto keys_of_one = [&](auto kind) {
+    const auto correct = [&](auto kind, BatchLimits& limits) {
       const auto together = static_cast<double>((batch.*kind).requests);
       const double alone = (static_cast<double>((all.*kind).requests) - together) / kAlone;
-      return alone > 1.5 ? 1 / std::round(alone) : std::max(1.0, kKeys / std::max(1.0, together));
+      if (alone > 1.5)
+        limits = {.keys = 1 / std::round(alone)};
+      else if (together >= kKeys)
+        limits = {};
     };
-    store_.put_keys = keys_of_one(&storage::Usage::put);
-    store_.remove_keys = keys_of_one(&storage::Usage::remove);
+    correct(&storage::Usage::put, store_.put);
+    correct(&storage::Usage::remove, store_.remove);
     requests_ += all.requests();
   }
 

@@ -41,6 +41,9 @@ TEST_F(Calibrated, WhatIsMeasuredIsAProfile) {
   EXPECT_GT(store.get.mean(), 0);
   EXPECT_GE(store.put.expected_longest(10), store.put.mean());
   EXPECT_TRUE(store.durable);
+  EXPECT_EQ(store.put_keys, 1);
+  EXPECT_EQ(store.get_keys, 1);
+  EXPECT_EQ(store.remove_keys, 1);
   EXPECT_GE(profile.functions.host_processors, 1);
   EXPECT_TRUE(storage::open(channel())->list("").empty()) << "nothing of it stays";
 }

@@ -181,12 +181,10 @@ class Rounds {
     batch.done = batch.found = 0;
     batch.begin_s = now_s_;
     batch.free_s.assign(sim::lanes_of(store_, verb, n), now_s_);
-    if (verb == Verb::put)
-      requests_.puts += sim::requests_for(n, store_.put_keys);
-    else if (verb == Verb::remove)
-      requests_.removes += sim::requests_for(n, store_.remove_keys);
-    else
-      requests_.gets += static_cast<double>(n);
+    double& requests = verb == Verb::put      ? requests_.puts
+                       : verb == Verb::remove ? requests_.removes
+                                              : requests_.gets;
+    requests += sim::batch_limits(store_, verb).requests(n, chunk_bytes_);
     send(i);
   }
 

@@ -271,7 +271,10 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
                       "put_parallel",
                       "remove_parallel",
                       "put_keys",
+                      "get_keys",
                       "remove_keys",
+                      "put_batch_bytes",
+                      "get_batch_bytes",
                       "host",
                       "pushes",
                       "adds",
@@ -304,7 +307,13 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   out.put_parallel = whole("put_parallel", out.parallel);
   out.remove_parallel = whole("remove_parallel", out.parallel);
   out.put_keys = std::clamp(entry.number("put_keys", 1), 0.01, 1e4);
+  out.get_keys = std::clamp(entry.number("get_keys", 1), 0.01, 1e4);
   out.remove_keys = std::clamp(entry.number("remove_keys", 1), 0.01, 1e4);
+  const auto bytes = [&](const char* key, double& limit) {
+    if (const double most = entry.number(key, 0); most > 0) limit = most;
+  };
+  bytes("put_batch_bytes", out.put_batch_bytes);
+  bytes("get_batch_bytes", out.get_batch_bytes);
   if (entry.has("host")) {
     const Entry host = entry.at("host");
     host.require_only({"request_ms", "put_ms", "put_mb_ms", "get_mb_ms", "source", "date"});

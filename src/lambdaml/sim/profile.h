@@ -69,9 +69,10 @@ struct StoreProfile {
   bool in_vpc = false;              ///< functions that use it share the network of their VPC
   /// Of a batch of keys, requests that are under way at once, or as many as fit the time of one.
   std::uint32_t parallel = 1, put_parallel = 1, remove_parallel = 1;
-  /// Keys that one request of a batch saves or removes, below 1 if a key takes several: what is
-  /// counted, not how long it takes.
-  double put_keys = 1, remove_keys = 1;
+  /// What one request of a batch takes, see BatchLimits: what is counted, not how long it takes.
+  double put_keys = 1, get_keys = 1, remove_keys = 1;
+  double put_batch_bytes = std::numeric_limits<double>::infinity();
+  double get_batch_bytes = std::numeric_limits<double>::infinity();  ///< of an answer
   /// Where functions share a host's processors: what a request, a PUT if that differs, and a byte
   /// that it sends or brings take of them, the store's and the function's own work.
   double request_processor_s = 0, put_processor_s = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "lambdaml/base/error.h"
@@ -108,6 +109,20 @@ std::size_t lanes_of(const StoreProfile& store, Verb verb, std::size_t n) {
   return std::max<std::size_t>(1, std::min(most, n));
 }
 
+BatchLimits batch_limits(const StoreProfile& store, Verb verb) {
+  switch (verb) {
+    case Verb::put:
+      return {store.put_keys, store.put_batch_bytes};
+    case Verb::get:
+      return {store.get_keys, store.get_batch_bytes};
+    case Verb::remove:
+      return {.keys = store.remove_keys};
+    case Verb::list:
+      break;
+  }
+  return {};
+}
+
 // ---- a store ----
 
 StoreModel::StoreModel(const StoreProfile& profile, World* world)
@@ -117,36 +132,41 @@ const void* StoreModel::tag_of(std::string_view key) {
   return &tags_.try_emplace(std::string(key)).first->second;
 }
 
-double requests_for(std::size_t keys, double each) {
-  return std::ceil(static_cast<double>(keys) / each);
-}
-
-std::uint64_t StoreModel::count(Verb verb, std::size_t index, std::uint64_t sent,
-                                std::uint64_t received) {
-  const auto more_for = [&](double each) {
-    return static_cast<std::uint64_t>(requests_for(index + 1, each) - requests_for(index, each));
-  };
-  std::uint64_t requests = 1;
+void StoreModel::count(Verb verb, std::uint64_t requests, std::uint64_t sent,
+                       std::uint64_t received) {
   switch (verb) {
     case Verb::put:
-      traffic_.puts += requests = more_for(profile_.put_keys);
+      traffic_.puts += requests;
       traffic_.put_bytes += sent;
       traffic_.put_kb += std::max(1.0, std::ceil(static_cast<double>(sent) / 1024));
       break;
     case Verb::get:
-      ++traffic_.gets;
+      traffic_.gets += requests;
       traffic_.get_bytes += received;
       traffic_.get_kb += std::max(1.0, std::ceil(static_cast<double>(received) / 1024));
       traffic_.get_4kb += std::max(1.0, std::ceil(static_cast<double>(received) / 4096));
       break;
     case Verb::list:
-      ++traffic_.lists;
+      traffic_.lists += requests;
       break;
     case Verb::remove:
-      traffic_.removes += requests = more_for(profile_.remove_keys);
+      traffic_.removes += requests;
       break;
   }
-  return requests;
+}
+
+std::vector<std::uint64_t> StoreModel::begun_by(Verb verb,
+                                                const std::vector<std::string_view>& keys,
+                                                const std::vector<std::uint64_t>& bytes) const {
+  const BatchLimits limits = batch_limits(profile_, verb);
+  std::vector<std::size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (std::isfinite(limits.bytes)) std::ranges::sort(order, {}, [&](auto i) { return keys[i]; });
+  std::vector<std::uint64_t> out(keys.size());
+  BatchRequests requests(limits);
+  for (const std::size_t i : order)
+    out[i] = requests.next(world_->byte_scale * static_cast<double>(bytes[i]));
+  return out;
 }
 
 const Latency& StoreModel::latency_of(Verb verb) const {
@@ -221,6 +241,10 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
   // latency, once what it sends has passed, and ends once what it brings has.
   const std::size_t lanes = lanes_of(profile_, verb, keys.size());
   FunctionNetwork* const network = network_of(simulation);
+  // What is sent is split before, what is asked for by what the answers bring.
+  std::vector<std::uint64_t> begun;
+  if (verb != Verb::get) begun = begun_by(verb, keys, bytes);
+  BatchRequests answers(batch_limits(profile_, verb));
   std::vector<double> free_s(lanes, simulation.now_s() + befallen.delay_s);
   double end_s = simulation.now_s();
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -237,8 +261,8 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
     if (on_effect) on_effect(*this, verb, keys[i], true, process);
     const double received = world_->byte_scale * static_cast<double>(effect(i));
     if (on_effect) on_effect(*this, verb, keys[i], false, process);
-    const std::uint64_t n =
-        count(verb, i, static_cast<std::uint64_t>(sent), static_cast<std::uint64_t>(received));
+    const std::uint64_t n = verb == Verb::get ? answers.next(received) : begun[i];
+    count(verb, n, static_cast<std::uint64_t>(sent), static_cast<std::uint64_t>(received));
     if (counted) counted(verb, n, static_cast<std::uint64_t>(sent + received));
     if (verb == Verb::put && profile_.pushes) simulation.notify_all(tag_of(keys[i]));
     *lane = limits_.received_s(effect_s, received, network, world_->shared()) + latency_s / 2;
@@ -267,14 +291,14 @@ bool StoreModel::exchange(std::string_view key, std::uint64_t bytes,
   simulation.pause(sent_s + latency_s / 2 - simulation.now_s());
   if (!simulation.require_alive()) return false;
   if (effect()) simulation.notify_all(tag_of(key));
-  count(Verb::put, 0, static_cast<std::uint64_t>(sent), 0);
+  count(Verb::put, 1, static_cast<std::uint64_t>(sent), 0);
   std::optional<std::uint64_t> back = answer();
   while (!back && !deadline.passed()) {
     simulation.wait_for(tag_of(key), deadline.time());
     back = answer();
   }
   const double received = world_->byte_scale * static_cast<double>(back.value_or(0));
-  if (back) count(Verb::get, 0, 0, static_cast<std::uint64_t>(received));
+  if (back) count(Verb::get, 1, 0, static_cast<std::uint64_t>(received));
   const double end_s =
       limits_.received_s(simulation.now_s(), received, network, world_->shared()) + latency_s / 2;
   if (befallen.dies_after) simulation.kill(ProcessHandle(simulation.process()));

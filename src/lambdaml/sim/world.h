@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lambdaml/base/batch_limits.h"
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/sim/profile.h"
@@ -113,8 +114,8 @@ struct Fault {
 /// How many requests of a batch of `n` keys a store has under way at once.
 std::size_t lanes_of(const StoreProfile& store, Verb verb, std::size_t n);
 
-/// How many requests a batch of so many keys is, of which one request takes `each`.
-double requests_for(std::size_t keys, double each);
+/// What of a batch one of its requests takes.
+BatchLimits batch_limits(const StoreProfile& store, Verb verb);
 
 /// Requests and bytes of values, as a store counts them.
 struct Traffic {
@@ -179,8 +180,12 @@ class StoreModel {
   };
   /// Lets the world's faults befall the calls. Throws unavailable and Killed.
   Befallen befall(Verb verb, const std::vector<std::string_view>& keys);
-  /// The key `index` of a batch. Returns how many requests that begins: none within one.
-  std::uint64_t count(Verb verb, std::size_t index, std::uint64_t sent, std::uint64_t received);
+  /// How many requests each key of a batch begins, none within one: in the order of the keys where
+  /// the bytes of their values count, as of dynamodb.
+  std::vector<std::uint64_t> begun_by(Verb verb, const std::vector<std::string_view>& keys,
+                                      const std::vector<std::uint64_t>& bytes) const;
+  /// Of such a key.
+  void count(Verb verb, std::uint64_t requests, std::uint64_t sent, std::uint64_t received);
   const Latency& latency_of(Verb verb) const;
 
   const StoreProfile profile_;

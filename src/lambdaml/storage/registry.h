@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/base/batch_limits.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/base/reach.h"
 #include "lambdaml/base/registry.h"
@@ -39,6 +40,9 @@ struct Plugin {
   /// because only the URI is passed to the workers that open the store. If empty, open() interprets
   /// the query.
   std::vector<Option> options = {};
+  /// What one request of a batch of saves, loads (the values of its answer) or removals takes,
+  /// where the service has such requests; by default one key. For predictions.
+  BatchLimits save_batch = {}, load_batch = {}, removal_batch = {};
 };
 
 using Registry = RegistryOf<Plugin>;

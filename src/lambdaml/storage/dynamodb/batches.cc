@@ -11,11 +11,6 @@
 namespace lambdaml::storage::dynamodb {
 namespace {
 
-/// DynamoDB's limit for a BatchWriteItem. Batches of this many of the largest items stay below the
-/// limit of 16 MB per request or reply, so it is also used for BatchGetItem (which allows 100).
-constexpr std::size_t kItemsPerBatch = 25;
-/// A batch is closed at this many bytes of values: several small ones are sent at a time.
-constexpr std::uint64_t kBytesPerBatch = 2'000'000;
 /// Limits how many batches are encoded in memory at once.
 constexpr std::size_t kBatchesAtOnce = 16;
 
@@ -107,13 +102,12 @@ void Batches::put(const Values& values) {
     std::string body = fmt::format(R"({{"ReturnConsumedCapacity":"TOTAL","RequestItems":{{"{}":)",
                                    service_.table());
     std::size_t n = 0;
-    for (std::uint64_t bytes = 0;
-         n < std::min(rest.size(), kItemsPerBatch) && bytes < kBytesPerBatch; ++n) {
+    for (BatchRequests filled(kSaveBatch); n < rest.size(); ++n) {
       const Bytes value = values.at(rest[n]);
+      if (filled.next(static_cast<double>(value.size())) > 0 && n > 0) break;
       body += n == 0 ? R"([{"PutRequest":{"Item":)" : R"(,{"PutRequest":{"Item":)";
       append_item(body, attribute, rest[n], value);
       body += "}}";
-      bytes += value.size();
     }
     body += "]}}";
     return Batch{rest.first(n), std::move(body)};

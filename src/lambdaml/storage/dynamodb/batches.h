@@ -7,10 +7,20 @@
 #include <string_view>
 #include <vector>
 
+#include "lambdaml/base/batch_limits.h"
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/storage/dynamodb/service.h"
 
 namespace lambdaml::storage::dynamodb {
+
+/// DynamoDB's limit for a BatchWriteItem. Batches of this many of the largest items stay below the
+/// limit of 16 MB per request or reply, so it is also used for BatchGetItem (which allows 100).
+inline constexpr std::size_t kItemsPerBatch = 25;
+/// Closed at 2 MB of values: several small requests are sent at a time.
+inline constexpr BatchLimits kSaveBatch = {.keys = kItemsPerBatch, .bytes = 2e6};
+inline constexpr BatchLimits kRemovalBatch = {.keys = kItemsPerBatch};
+/// A reply may leave out what is beyond 1 MB.
+inline constexpr BatchLimits kLoadBatch = {.keys = kItemsPerBatch, .bytes = 1e6};
 
 /// Many keys in few requests, several requests at a time. A busy service may leave keys
 /// unprocessed; these are sent again after pauses that double, until seven attempts in a row
@@ -24,7 +34,7 @@ class Batches {
 
   explicit Batches(Service& service) : service_(service) {}
 
-  /// Requests of at most 25 items and some 2 MB.
+  /// Requests as kSaveBatch says.
   void put(const Values& values);
   /// Requests of 25 keys. Keys must be unique.
   void remove(Keys keys);

@@ -242,7 +242,10 @@ void register_plugin(Registry& registry) {
                         "dynamodb://table[/prefix][?region=…][&endpoint=…][&create=true]",
                 .open = open,
                 .default_uri = [] { return Uri::parse("dynamodb://lambdaml"); },
-                .options = address_options()});
+                .options = address_options(),
+                .save_batch = kSaveBatch,
+                .load_batch = kLoadBatch,
+                .removal_batch = kRemovalBatch});
 }
 
 }  // namespace lambdaml::storage::dynamodb

@@ -305,7 +305,8 @@ void register_plugin(Registry& registry) {
                 .default_uri = []() -> Uri {
                   fail(Code::invalid_argument, "s3: name a bucket: s3://bucket[/prefix]");
                 },
-                .options = address_options()});
+                .options = address_options(),
+                .removal_batch = {.keys = kDeletedAtOnce}});
 }
 
 }  // namespace lambdaml::storage::s3

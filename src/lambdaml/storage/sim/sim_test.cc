@@ -204,6 +204,53 @@ TEST(SimStore, AnIndexOfAKilledProcessDoesNothingMore) {
   EXPECT_TRUE(world.store("quick")->values().empty()) << "its first call that changes something";
 }
 
+TEST(SimStore, BatchesEndByTheirBytesInTheOrderOfTheirKeys) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(R"(
+name: test
+date: 2026-01-01
+stores:
+  batching: {scheme: dynamodb, put: {always: 30}, get: {always: 20},
+             put_keys: 4, put_batch_bytes: 1000, get_keys: 4, get_batch_bytes: 500,
+             remove_keys: 4}
+functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, invoke: {always: 1},
+            cold_start: {always: 1}, longest_s: 60, gb_second: 1, request: 0}
+)",
+                                         "test"));
+  simulation.start("test", [&] {
+    const auto store = open_plain(Uri::parse("sim://batching"));
+    const auto meter = std::make_shared<Meter>();
+    store->count_into(meter);
+    const auto save = [&](const std::vector<std::pair<std::string, std::size_t>>& values) {
+      const std::uint64_t before = meter->usage().put.requests;
+      const Buffer bytes(2000);
+      std::vector<Item> items;
+      for (const auto& [key, n] : values) items.push_back({key, bytes.view().first(n)});
+      store->save_all(items);
+      return meter->usage().put.requests - before;
+    };
+    const auto requests = [&](auto kind) { return (meter->usage().*kind).requests; };
+    EXPECT_EQ(save({{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}}), 2U) << "of four and of one";
+    EXPECT_EQ(save({{"a", 400}, {"b", 400}, {"c", 200}, {"d", 400}}), 2U)
+        << "1000 bytes are enough";
+    EXPECT_EQ(save({{"a", 400}, {"b", 400}, {"c", 400}, {"d", 400}}), 2U);
+    EXPECT_EQ(save({{"a", 2000}, {"b", 2000}, {"c", 2000}}), 3U) << "one value is not split";
+    EXPECT_EQ(save({{"a", 900}, {"c", 900}, {"b", 50}}), 1U) << "b comes before c";
+    EXPECT_EQ(save({{"a", 900}, {"b", 900}, {"c", 50}}), 2U);
+    EXPECT_EQ(save({{"a", 2000}}), 1U);
+
+    save({{"a", 200}, {"b", 200}, {"c", 200}, {"d", 200}, {"e", 200}});
+    const std::vector<std::string> keys{"a", "b", "c", "d", "e"};
+    store->load_present(keys);
+    EXPECT_EQ(requests(&Usage::get), 2U) << "three are 500 bytes, the others two";
+    store->load_present(std::vector<std::string>{"x", "y", "z", "w"});
+    EXPECT_EQ(requests(&Usage::get), 3U) << "what is not there has no bytes";
+    store->remove_all(keys);
+    EXPECT_EQ(requests(&Usage::remove), 2U) << "of four keys and of one";
+  });
+  simulation.run();
+}
+
 TEST(SimStore, PutsMayBeMoreWorkThanOtherRequests) {
   const auto seconds_of_two = [](const std::function<void(Storage&)>& request) {
     Simulation simulation(1);
