@@ -7,6 +7,7 @@
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/worker/measure_store.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -100,6 +101,31 @@ TEST_P(Calibrations, CountBatchesAsTheStoreMakesThem) {
   if (counts) {
     EXPECT_EQ(requests_of(&Usage::remove, [&] { plain->remove_all(absent); }),
               plugin().removal_batch.requests(absent.size(), 0));
+  }
+}
+
+TEST_P(Calibrations, UseWhatIsExpectedAtLeast) {
+  if (!is_one_of({"dynamodb", "s3"})) GTEST_SKIP() << "its requests cost nothing";
+  const auto meter = std::make_shared<storage::Meter>();
+  const auto store = storage::open(place(), meter);
+  const worker::StoreMeasure measured =
+      worker::measure_store(*store, {.seconds = 1,
+                                     .requests = worker::kLeastMeasureRequests,
+                                     .large_requests = worker::kLeastLargeRequests,
+                                     .between = {}});
+  EXPECT_EQ(measured.ended_by, std::nullopt);
+  const Usage used = meter->usage();
+  const Usage least = worker::least_measure_usage(
+      plugin(), storage::open_plain(Uri::parse(place()))->capabilities().max_value_bytes);
+  EXPECT_EQ(used.put.requests, least.put.requests);
+  EXPECT_EQ(used.remove.requests, least.remove.requests);
+  EXPECT_GE(used.get.requests, least.get.requests);
+  EXPECT_LE(used.get.requests, least.get.requests + 100) << "polls";
+  if (GetParam() == "s3") {
+    EXPECT_EQ(used.list.requests, least.list.requests);
+  } else {
+    EXPECT_NEAR(used.write_units / least.write_units, 1, 0.05);
+    EXPECT_NEAR(used.read_units / least.read_units, 1, 0.2);
   }
 }
 

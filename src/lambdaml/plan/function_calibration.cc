@@ -25,6 +25,7 @@
 #include "lambdaml/plan/simulated_job.h"
 #include "lambdaml/plan/store_entry.h"
 #include "lambdaml/sim/profile.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/trigger/parts_job.h"
 #include "lambdaml/trigger/reach.h"
 #include "lambdaml/worker/measure_store.h"
@@ -111,16 +112,13 @@ class FunctionMeasurement {
 
   /// Of the requests that one function makes at least.
   double least_requests_usd() const {
-    constexpr std::uint64_t kSmall = 115, kLarge = worker::kLeastLargeRequests / 2;
-    storage::Usage usage;
-    usage.put = usage.get = {kSmall + kLarge, kSmall * 1000 + kLarge * worker::kLargeValue};
-    usage.list.requests = usage.remove.requests = 4;
-    // Units of 1 KB and 4 KB.
-    usage.write_units = static_cast<double>(kSmall + kLarge * worker::kLargeValue / 1000);
-    usage.read_units = static_cast<double>(kSmall + kLarge * worker::kLargeValue / 4000);
+    const Uri channel = Uri::parse(options_.text("channel"));
+    const std::uint64_t max_value_bytes =
+        storage::open_plain(channel)->capabilities().max_value_bytes;
+    const storage::Usage usage =
+        worker::least_measure_usage(storage::registry().get(channel.scheme), max_value_bytes);
     const cost::Prices prices = cost::Prices::current();
-    return prices.of_requests({{Uri::parse(options_.text("channel")).scheme, usage}},
-                              prices.priced_region(faas::own_region()));
+    return prices.of_requests({{channel.scheme, usage}}, prices.priced_region(faas::own_region()));
   }
 
   /// Of `workers` functions at work for one measurement.

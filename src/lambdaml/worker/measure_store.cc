@@ -12,13 +12,20 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/storage/registry.h"
 
 namespace lambdaml::worker {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kBatch = 32;
+/// What is done whatever the limits: PUTs and GETs of small values one after another, of four of
+/// which one has a list and one a removal; batches of each kind; waits.
+constexpr std::size_t kLeastSmall = 5, kEach = 4, kBatch = 32, kBatches = 2, kNotices = 5;
+/// How many of the first kLeastSmall have this remainder.
+constexpr std::size_t times_of_each(std::size_t remainder) {
+  return (kLeastSmall + kEach - 1 - remainder) / kEach;
+}
 constexpr std::size_t kMostRequests = 45'000;  ///< about small values
 constexpr std::size_t kMostTold = 401;
 
@@ -65,19 +72,18 @@ class Measurement {
   /// measured, and no lists: those are several requests.
   void measure_latencies() {
     const bool keeps_index = store_.capabilities().keeps_index;
-    constexpr std::size_t kLeast = 5;
     const std::size_t most = std::min(
         kMostRequests, limits_.requests - std::min(limits_.requests, kLeastMeasureRequests));
     const Buffer value(limits_.small_bytes);
-    for (std::size_t i = 0; out_.puts.size() < kLeast ||
+    for (std::size_t i = 0; out_.puts.size() < kLeastSmall ||
                             (clock_.seconds() < 0.5 * limits_.seconds && out_.requests < most);
          ++i) {
       const std::string key = fmt::format("key/{}", i % 8);
       if (keeps_index) timed([&] { store_.save(key, value); });
       out_.puts.push_back(timed([&] { store_.save(key, value); }));
       out_.gets.push_back(timed([&] { store_.load(key); }));
-      if (i % 4 == 0 && !keeps_index) out_.lists.push_back(timed([&] { store_.list("key/"); }));
-      if (i % 4 == 1) out_.removes.push_back(timed([&] { store_.remove(key); }));
+      if (i % kEach == 0 && !keeps_index) out_.lists.push_back(timed([&] { store_.list("key/"); }));
+      if (i % kEach == 1) out_.removes.push_back(timed([&] { store_.remove(key); }));
     }
   }
 
@@ -87,16 +93,15 @@ class Measurement {
     std::vector<storage::Item> items;
     for (std::size_t i = 0; i < kBatch; ++i) keys.push_back(fmt::format("batch/{}", i));
     for (const std::string& key : keys) items.push_back({key, value});
-    // Its folder is never empty, so that removals are all that takes time.
-    timed([&] { store_.save("batch/kept", value); });
+    // The folder of an index is never empty, so that removals are all that takes time.
+    if (store_.capabilities().keeps_index) timed([&] { store_.save("batch/kept", value); });
     std::vector<double> saved, loaded, removed;
-    constexpr int kTimes = 2;
-    for (int i = 0; i < kTimes; ++i) {
+    for (std::size_t i = 0; i < kBatches; ++i) {
       saved.push_back(timed([&] { store_.save_all(items); }));
       loaded.push_back(timed([&] { store_.load_present(keys); }));
       removed.push_back(timed([&] { store_.remove_all(keys); }));
     }
-    out_.requests += kTimes * 3 * (kBatch - 1);
+    out_.requests += kBatches * 3 * (kBatch - 1);
     const auto at_once = [](const std::vector<double>& batches,
                             const std::vector<double>& singles) {
       const double alone_s = kBatch * quantile(singles, 0.5);
@@ -129,7 +134,7 @@ class Measurement {
   /// How long after a save a wait for it ends.
   void measure_notice() {
     std::vector<double> delays;
-    for (int i = 0; i < 5; ++i) {
+    for (std::size_t i = 0; i < kNotices; ++i) {
       if (limits_.between) limits_.between();
       out_.requests += 2;  // and polls, if it has to
       const std::string key = fmt::format("notice/{}", i);
@@ -222,6 +227,44 @@ double quantile(std::vector<double> values, double p) {
   const auto below = static_cast<std::size_t>(at);
   const std::size_t above = std::min(below + 1, values.size() - 1);
   return values[below] + (values[above] - values[below]) * (at - static_cast<double>(below));
+}
+
+storage::Usage least_measure_usage(const storage::Plugin& plugin, std::uint64_t max_value_bytes) {
+  constexpr double kItem = 50;  // bytes of an item beside its value
+  const auto small_bytes = static_cast<double>(MeasureLimits().small_bytes);
+  constexpr double kWriteUnit = 1024, kReadUnit = 4096;
+  constexpr std::size_t kSaves = kLeastLargeRequests / 2, kIndex = 1;
+  const bool in_pieces = kLargeValue > max_value_bytes;
+  const std::size_t pieces = in_pieces ? 1 + (kLargeValue - 1) / max_value_bytes : 1;
+  const double piece = static_cast<double>(kLargeValue) / static_cast<double>(pieces);
+  const std::size_t index = in_pieces ? kIndex : 0;
+  const auto requests = [](const BatchLimits& batch, std::size_t n, double bytes) {
+    return static_cast<std::uint64_t>(batch.requests(n, bytes));
+  };
+  const auto small_and_large = [&](const BatchLimits& batch) {
+    return kLeastSmall + kBatches * requests(batch, kBatch, small_bytes) +
+           kSaves * (requests(batch, pieces, piece) + index) + kNotices;
+  };
+  const auto units_of = [&](double unit) {
+    const auto of = [&](double bytes) { return std::ceil((bytes + kItem) / unit); };
+    return (kLeastSmall + kBatches * kBatch) * of(small_bytes) + kNotices * of(0) +
+           kSaves * (static_cast<double>(pieces) * of(piece) + static_cast<double>(index) * of(0));
+  };
+  constexpr std::size_t kRemoved = times_of_each(1);
+  const std::size_t left = kLeastSmall - kRemoved + pieces + index + kNotices;
+
+  storage::Usage out;
+  out.put.requests = small_and_large(plugin.save_batch);
+  out.get.requests = 1 + small_and_large(plugin.load_batch);
+  out.list.requests = times_of_each(0) + 1;
+  // A value in pieces that is saved again leaves the old ones.
+  out.remove.requests = kRemoved + kBatches * requests(plugin.removal_batch, kBatch, 0) +
+                        (in_pieces ? (kSaves - 1) * requests(plugin.removal_batch, pieces, 0) : 0) +
+                        requests(plugin.removal_batch, left, 0);
+  // Removals cost what saves do, and the last list what the large value does.
+  out.write_units = 2 * units_of(kWriteUnit);
+  out.read_units = units_of(kReadUnit) + kLargeValue / kReadUnit;
+  return out;
 }
 
 StoreMeasure measure_store(storage::Storage& store, const MeasureLimits& limits) {

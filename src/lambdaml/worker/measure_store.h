@@ -9,7 +9,12 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/storage.h"
+
+namespace lambdaml::storage {
+struct Plugin;
+}
 
 namespace lambdaml::worker {
 
@@ -36,6 +41,11 @@ struct StoreMeasure {
 inline constexpr std::size_t kLeastMeasureRequests = 250;
 /// Of these, at least and at most so many are about a value of 4 MB.
 inline constexpr std::size_t kLeastLargeRequests = 6, kMostLargeRequests = 40;
+
+/// What every measurement uses of a store of that kind, whatever its limits; a store whose waits
+/// poll has some GETs more. `max_value_bytes`: those of its Capabilities. Units are DynamoDB's, for
+/// keys of some 10 to 100 bytes and a table with nothing else in it.
+storage::Usage least_measure_usage(const storage::Plugin& plugin, std::uint64_t max_value_bytes);
 
 struct MeasureLimits {
   double seconds = 5;                                              ///< about how long
