@@ -17,6 +17,14 @@ constexpr std::size_t kBatchesAtOnce = 16;
 constexpr int kTriesInVain = 7;
 constexpr double kFirstPause_s = 0.02, kLongestPause_s = 2;
 
+/// Whether a reply has no room for more values, so that what it leaves out says nothing of how busy
+/// the service is.
+bool is_full(const Reply& reply) {
+  double bytes = 0;
+  for (const ReplyItem& item : reply.items) bytes += static_cast<double>(item.bytes.value_or(0));
+  return bytes >= kLoadBatch.bytes;
+}
+
 /// Pauses between attempts, and their count.
 class Pauses {
  public:
@@ -43,13 +51,15 @@ void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& co
   const std::string subject = fmt::format("{} keys", keys.size());
   std::vector<std::string_view> open(keys.begin(), keys.end());  // not yet answered for
   Pauses pauses;
+  std::size_t most = kItemsPerBatch;
   while (!open.empty()) {
     std::vector<std::string_view> later;
+    bool is_busy = false;
     for (Keys rest = open; !rest.empty();) {
       std::vector<std::string> bodies;
       std::vector<Keys> asked;
       while (!rest.empty() && bodies.size() < kBatchesAtOnce) {
-        Batch batch = compose(rest);
+        Batch batch = compose(rest.first(std::min(rest.size(), most)));
         rest = rest.subspan(batch.keys.size());
         asked.push_back(batch.keys);
         bodies.push_back(std::move(batch.body));
@@ -59,11 +69,17 @@ void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& co
       for (std::size_t i = 0; i < answers.size(); ++i) {
         Reply reply = service_.parse(name, subject, answers[i]);
         for (const std::string& key : reply.unprocessed) later.push_back(own(key, asked[i], name));
-        if (!reply.unprocessed.empty()) service_.pace().refused(sent_at);
+        if (!reply.unprocessed.empty() && is_full(reply)) {
+          most = std::min(most, reply.items.size());
+        } else if (!reply.unprocessed.empty()) {
+          service_.pace().refused(sent_at);
+          is_busy = true;
+        }
         take(asked[i], reply);
       }
     }
-    if (!later.empty() && !pauses.pause(later.size() < open.size()))
+    const bool progress = later.size() < open.size();
+    if ((is_busy || !progress) && !pauses.pause(progress))
       fail(Code::unavailable,
            "{}: {} of {} in the table '{}': the service is too busy for {} of them",
            service_.endpoint(), name, subject, service_.table(), later.size());
@@ -119,7 +135,6 @@ void Batches::put(const Values& values) {
 void Batches::remove(Keys keys) {
   const std::string attribute = service_.key_attribute();
   const auto compose = [&](Keys rest) {
-    rest = rest.first(std::min(rest.size(), kItemsPerBatch));
     std::string body = fmt::format(R"({{"ReturnConsumedCapacity":"TOTAL","RequestItems":{{"{}":)",
                                    service_.table());
     char separator = '[';
@@ -140,7 +155,6 @@ void Batches::remove(Keys keys) {
 void Batches::get(Keys keys, Found& found) {
   const std::string attribute = service_.key_attribute();
   const auto compose = [&](Keys rest) {
-    rest = rest.first(std::min(rest.size(), kItemsPerBatch));
     std::string body = fmt::format(
         R"({{"ReturnConsumedCapacity":"TOTAL","RequestItems":{{"{}":{{"ConsistentRead":true,"Keys":)",
         service_.table());

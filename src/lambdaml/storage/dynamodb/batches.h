@@ -24,7 +24,8 @@ inline constexpr BatchLimits kLoadBatch = {.keys = kItemsPerBatch, .bytes = 1e6}
 
 /// Many keys in few requests, several requests at a time. A busy service may leave keys
 /// unprocessed; these are sent again after pauses that double, until seven attempts in a row
-/// achieve nothing: then throws `unavailable`. Thread-safe. The caller keeps ownership of the
+/// achieve nothing: then throws `unavailable`. What a full reply leaves out is asked for at once,
+/// by requests of as many keys as it brought. Thread-safe. The caller keeps ownership of the
 /// arguments.
 class Batches {
  public:
@@ -46,7 +47,7 @@ class Batches {
     Keys keys;
     std::string body;
   };
-  /// A request for the first of the given keys, as many as one request may have.
+  /// A request for the first of the given keys, kItemsPerBatch at most.
   using Compose = std::function<Batch(Keys)>;
   using Take = std::function<void(Keys, Reply&)>;
   void run(std::string_view name, Kind kind, Keys keys, const Compose& compose, const Take& take);

@@ -206,6 +206,41 @@ TEST_F(DynamoDb, TakesNoKeyThatWasNotProcessedForAbsent) {
   EXPECT_EQ(meter_->usage().get.bytes, 2U);
 }
 
+/// DynamoDB says so of more than 16 MB, or 1 MB of a partition.
+TEST_F(DynamoDb, AsksForAsManyAsAReplyHasRoomFor) {
+  constexpr std::size_t kRoom = 3;
+  const std::string value(400'000, 'x');
+  std::vector<std::string> keys;
+  for (int i = 0; i < 10; ++i) keys.push_back(fmt::format("k{}", i));
+  const auto store = open_on([&](const ScriptedRequest& request) {
+    std::vector<std::string> items, left;
+    for (const std::string& key : keys)
+      if (request.body.find(key_of(key)) != std::string::npos)
+        items.size() < kRoom ? items.push_back(item(key, value)) : left.push_back(key_of(key));
+    return answer(R"({"Responses":{"table":[)" + join(items, ",") +
+                  R"(]},"UnprocessedKeys":{"table":{"Keys":[)" + join(left, ",") + "]}}}");
+  });
+  const std::vector<std::optional<Buffer>> values = store->load_present(keys);
+  for (const auto& one : values) EXPECT_TRUE(one && one->text() == value);
+  EXPECT_THAT(operations(), testing::SizeIs(4)) << "of ten keys, and then of three, three and one";
+  EXPECT_EQ(meter_->usage().get.requests, 4U);
+}
+
+TEST_F(DynamoDb, GivesUpFullRepliesThatBringNothingNew) {
+  const std::string value(400'000, 'x');
+  std::string items, left;
+  for (const char* key : {"a", "b", "c"}) {
+    items += (items.empty() ? "" : ",") + item(key, value);
+    left += (left.empty() ? "" : ",") + key_of(key);
+  }
+  const auto store =
+      open_on({answer(R"({"Responses":{"table":[)" + items +
+                      R"(]},"UnprocessedKeys":{"table":{"Keys":[)" + left + "]}}}")});
+  const std::vector<std::string> keys{"a", "b", "c"};
+  EXPECT_EQ(thrown_by([&] { store->load_present(keys); }).code(), Code::unavailable);
+  EXPECT_LE(operations().size(), 10U);
+}
+
 TEST_F(DynamoDb, PollsOneMissingKeyAndFetchesTheOthersWhenItIsThere) {
   std::atomic<int> looks{0};
   const auto store = open_on([&](const ScriptedRequest& request) {
