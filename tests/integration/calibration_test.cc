@@ -1,4 +1,6 @@
 // What `lambdaml calibrate` says of the requests of batches, and what the stores make of them.
+#include <cmath>
+
 #include <gmock/gmock.h>
 
 #include "e2e/command.h"
@@ -94,6 +96,18 @@ TEST_P(Calibrations, CountBatchesAsTheStoreMakesThem) {
               plugin().removal_batch.requests(n, 0))
         << n << " of " << size;
   }
+  for (const std::size_t size :
+       {std::size_t{16 << 20}, std::size_t{(16 << 20) + 1}, 40'000'000UL}) {
+    if (!std::isfinite(plugin().parts.whole_bytes)) break;
+    const Buffer large(size);
+    const auto n = static_cast<double>(size);
+    EXPECT_EQ(requests_of(&Usage::put, [&] { store->save("large", large); }),
+              plugin().parts.saves(n))
+        << size;
+    EXPECT_EQ(requests_of(&Usage::get, [&] { store->load("large"); }), plugin().parts.loads(n))
+        << size;
+  }
+  store->clear("");
   std::vector<std::string> absent;
   for (int i = 0; i < 2001; ++i) absent.push_back(fmt::format("absent/{}", i));
   const auto plain = storage::open_plain(Uri::parse(place()));

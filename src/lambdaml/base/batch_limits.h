@@ -39,6 +39,21 @@ class BatchRequests {
   double keys_ = 0, bytes_ = 0;  ///< of the request that is being filled
 };
 
+/// How a value is moved: by one request if it has at most `whole_bytes`, otherwise in parts.
+struct PartLimits {
+  double whole_bytes = std::numeric_limits<double>::infinity();
+  double part_bytes = 1;
+
+  /// The requests that save a value: those of its parts, and two that begin and complete it.
+  double saves(double bytes) const {
+    return bytes > whole_bytes ? std::ceil(bytes / part_bytes) + 2 : 1;
+  }
+  /// The requests that load it: the first one brings `whole_bytes`.
+  double loads(double bytes) const {
+    return bytes > whole_bytes ? 1 + std::ceil((bytes - whole_bytes) / part_bytes) : 1;
+  }
+};
+
 inline double BatchLimits::requests(std::size_t n, double bytes_each) const {
   if (keys < 1) return std::round(1 / keys) * static_cast<double>(n);
   const double fit = bytes_each > 0 ? std::ceil(bytes / bytes_each) : keys;

@@ -25,5 +25,17 @@ TEST(BatchLimits, EndARequestAtSoManyKeysOrBytes) {
   EXPECT_EQ((BatchLimits{.keys = 0.5}.requests(3, 10)), 6);
 }
 
+TEST(PartLimits, CountThePartsOfLargeValues) {
+  const PartLimits parts{.whole_bytes = 16, .part_bytes = 8};
+  EXPECT_EQ(parts.saves(16), 1);
+  EXPECT_EQ(parts.loads(16), 1);
+  EXPECT_EQ(parts.saves(17), 3 + 2);
+  EXPECT_EQ(parts.loads(17), 2);
+  EXPECT_EQ(parts.saves(32), 4 + 2);
+  EXPECT_EQ(parts.loads(32), 3);
+  EXPECT_EQ(PartLimits().saves(1e15), 1);
+  EXPECT_EQ(PartLimits().loads(1e15), 1);
+}
+
 }  // namespace
 }  // namespace lambdaml

@@ -39,6 +39,7 @@ struct Measured {
   worker::StoreMeasure measure;
   double shared_per_s = 0;       ///< bytes a second; 0: not measured
   BatchLimits put, get, remove;  ///< of batches
+  PartLimits parts;
 
   YAML::Node entry(const std::string& scheme, const Trials& trials) const {
     YAML::Node out;
@@ -51,6 +52,10 @@ struct Measured {
     set_batch("put", put);
     set_batch("get", get);
     set_batch("remove", remove);
+    if (std::isfinite(parts.whole_bytes)) {
+      out["whole_bytes"] = fmt::format("{:.0f}", parts.whole_bytes);
+      out["part_bytes"] = fmt::format("{:.0f}", parts.part_bytes);
+    }
     if (shared_per_s > 0) out["server"]["mb_per_s"] = number(shared_per_s / 1e6);
     if (trials.request_processor_s > 0 || trials.byte_work > 0) {
       out["host"]["request_ms"] = number(1e3 * trials.request_processor_s);
@@ -113,6 +118,7 @@ class Measurement {
     out.put = plugin.save_batch;
     out.get = plugin.load_batch;
     out.remove = plugin.removal_batch;
+    out.parts = plugin.parts;
     out.measure = worker::measure_store(*store, limits);
     requests_ += out.measure.requests;
     return out;

@@ -185,6 +185,8 @@ class Rounds {
                        : verb == Verb::remove ? requests_.removes
                                               : requests_.gets;
     requests += sim::batch_limits(store_, verb).requests(n, chunk_bytes_);
+    if (verb == Verb::put)
+      requests += static_cast<double>(n) * (store_.parts.saves(chunk_bytes_) - 1);
     send(i);
   }
 
@@ -222,6 +224,7 @@ class Rounds {
         worker.wait.loaded[at] = true;
         ++batch.found;
         received = chunk_bytes_;
+        requests_.gets += store_.parts.loads(chunk_bytes_) - 1;
       }
     }
     batch.free_s[batch.lane] =

@@ -275,6 +275,8 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
                       "remove_keys",
                       "put_batch_bytes",
                       "get_batch_bytes",
+                      "whole_bytes",
+                      "part_bytes",
                       "host",
                       "pushes",
                       "adds",
@@ -314,6 +316,11 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   };
   bytes("put_batch_bytes", out.put_batch_bytes);
   bytes("get_batch_bytes", out.get_batch_bytes);
+  if (entry.has("part_bytes") || entry.has("whole_bytes")) {
+    out.parts = {entry.number("whole_bytes"), entry.number("part_bytes")};
+    if (!(out.parts.part_bytes > 0))
+      fail(Code::invalid_argument, "{}: 'part_bytes' is above 0", entry.what());
+  }
   if (entry.has("host")) {
     const Entry host = entry.at("host");
     host.require_only({"request_ms", "put_ms", "put_mb_ms", "get_mb_ms", "source", "date"});

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "lambdaml/base/batch_limits.h"
 #include "lambdaml/base/rng.h"
 
 /// What a simulated world is like: how long requests, transfers and starts take, what is limited,
@@ -73,6 +74,7 @@ struct StoreProfile {
   double put_keys = 1, get_keys = 1, remove_keys = 1;
   double put_batch_bytes = std::numeric_limits<double>::infinity();
   double get_batch_bytes = std::numeric_limits<double>::infinity();  ///< of an answer
+  PartLimits parts;
   /// Where functions share a host's processors: what a request, a PUT if that differs, and a byte
   /// that it sends or brings take of them, the store's and the function's own work.
   double request_processor_s = 0, put_processor_s = 0;

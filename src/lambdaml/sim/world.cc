@@ -185,7 +185,13 @@ const Latency& StoreModel::latency_of(Verb verb) const {
 
 void StoreModel::request(Verb verb, std::string_view key, std::uint64_t bytes,
                          const Counted& counted, const std::function<std::uint64_t()>& effect) {
-  requests(verb, {key}, {bytes}, counted, [&](std::size_t) { return effect(); });
+  make(verb, {key}, {bytes}, {}, counted, [&](std::size_t) { return effect(); });
+}
+
+void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
+                          const std::vector<std::uint64_t>& bytes, const Counted& counted,
+                          const std::function<std::uint64_t(std::size_t index)>& effect) {
+  make(verb, keys, bytes, profile_.parts, counted, effect);
 }
 
 StoreModel::Befallen StoreModel::befall(Verb verb, const std::vector<std::string_view>& keys) {
@@ -227,9 +233,10 @@ StoreModel::Befallen StoreModel::befall(Verb verb, const std::vector<std::string
   return out;
 }
 
-void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
-                          const std::vector<std::uint64_t>& bytes, const Counted& counted,
-                          const std::function<std::uint64_t(std::size_t index)>& effect) {
+void StoreModel::make(Verb verb, const std::vector<std::string_view>& keys,
+                      const std::vector<std::uint64_t>& bytes, const PartLimits& parts,
+                      const Counted& counted,
+                      const std::function<std::uint64_t(std::size_t index)>& effect) {
   if (world_ == nullptr || !world_->simulation().in_fiber()) {
     for (std::size_t i = 0; i < keys.size(); ++i) effect(i);
     return;
@@ -261,7 +268,9 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
     if (on_effect) on_effect(*this, verb, keys[i], true, process);
     const double received = world_->byte_scale * static_cast<double>(effect(i));
     if (on_effect) on_effect(*this, verb, keys[i], false, process);
-    const std::uint64_t n = verb == Verb::get ? answers.next(received) : begun[i];
+    const double more = (verb == Verb::get ? parts.loads(received) : parts.saves(sent)) - 1;
+    const std::uint64_t n =
+        (verb == Verb::get ? answers.next(received) : begun[i]) + static_cast<std::uint64_t>(more);
     count(verb, n, static_cast<std::uint64_t>(sent), static_cast<std::uint64_t>(received));
     if (counted) counted(verb, n, static_cast<std::uint64_t>(sent + received));
     if (verb == Verb::put && profile_.pushes) simulation.notify_all(tag_of(keys[i]));

@@ -145,7 +145,7 @@ class StoreModel {
   void request(Verb verb, std::string_view key, std::uint64_t bytes, const Counted& counted,
                const std::function<std::uint64_t()>& effect);
   /// The same for a batch, of which lanes_of() requests are under way at once: `effect` is called
-  /// for each index.
+  /// for each index. Large values count as their parts.
   void requests(Verb verb, const std::vector<std::string_view>& keys,
                 const std::vector<std::uint64_t>& bytes, const Counted& counted,
                 const std::function<std::uint64_t(std::size_t index)>& effect);
@@ -173,6 +173,10 @@ class StoreModel {
   const void* tag_of(std::string_view key);
 
  private:
+  /// Both of them; values count as `parts` says.
+  void make(Verb verb, const std::vector<std::string_view>& keys,
+            const std::vector<std::uint64_t>& bytes, const PartLimits& parts,
+            const Counted& counted, const std::function<std::uint64_t(std::size_t index)>& effect);
   /// What is left to happen of the faults of a batch.
   struct Befallen {
     bool fails_after = false, dies_after = false;

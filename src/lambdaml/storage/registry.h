@@ -43,6 +43,8 @@ struct Plugin {
   /// What one request of a batch of saves, loads (the values of its answer) or removals takes,
   /// where the service has such requests; by default one key. For predictions.
   BatchLimits save_batch = {}, load_batch = {}, removal_batch = {};
+  /// How it moves large values; by default in one request. For predictions.
+  PartLimits parts = {};
 };
 
 using Registry = RegistryOf<Plugin>;

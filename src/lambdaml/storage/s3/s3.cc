@@ -306,7 +306,8 @@ void register_plugin(Registry& registry) {
                   fail(Code::invalid_argument, "s3: name a bucket: s3://bucket[/prefix]");
                 },
                 .options = address_options(),
-                .removal_batch = {.keys = kDeletedAtOnce}});
+                .removal_batch = {.keys = kDeletedAtOnce},
+                .parts = {.whole_bytes = kOneRequestBytes, .part_bytes = kPartBytes}});
 }
 
 }  // namespace lambdaml::storage::s3

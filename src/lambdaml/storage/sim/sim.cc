@@ -233,7 +233,7 @@ class Sim final : public Storage, public Aggregator {
     check_size(key, bytes);
     if (index_) return Storage::save_gathered(key, parts);
     // Joined only when it takes effect: thousands of workers may save at once.
-    model_->request(Verb::put, key, bytes, counted_, [&] {
+    model_->requests(Verb::put, {key}, {bytes}, counted_, [&](std::size_t) {
       auto value = std::make_shared<const Buffer>(joined(parts));
       const std::lock_guard lock(mutex());
       model_->values().insert_or_assign(std::string(key), std::move(value));

@@ -251,6 +251,40 @@ functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, invoke: {alway
   simulation.run();
 }
 
+TEST(SimStore, LargeValuesCountAsTheirParts) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(R"(
+name: test
+date: 2026-01-01
+stores:
+  parts: {scheme: s3, put: {always: 30}, get: {always: 20}, whole_bytes: 16, part_bytes: 8}
+functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, invoke: {always: 1},
+            cold_start: {always: 1}, longest_s: 60, gb_second: 1, request: 0}
+)",
+                                         "test"));
+  simulation.start("test", [&] {
+    const auto meter = std::make_shared<Meter>();
+    const auto store = open("sim://parts", meter);
+    const auto requests = [&](auto kind, const std::function<void()>& call) {
+      const std::uint64_t before = (meter->usage().*kind).requests;
+      call();
+      return (meter->usage().*kind).requests - before;
+    };
+    const Buffer value(33);
+    const Bytes all = value.view();
+    EXPECT_EQ(requests(&Usage::put, [&] { store->save("small", all.first(16)); }), 1U);
+    EXPECT_EQ(requests(&Usage::put, [&] { store->save("key", all); }), 5U + 2) << "five parts";
+    const std::vector<Bytes> pieces{all.first(20), all.subspan(20)};
+    EXPECT_EQ(requests(&Usage::put, [&] { store->save_gathered("key", pieces); }), 5U + 2);
+    EXPECT_EQ(requests(&Usage::put, [&] { store->create("other", all); }), 1U) << "never in parts";
+    EXPECT_EQ(requests(&Usage::get, [&] { store->load("small"); }), 1U);
+    EXPECT_EQ(requests(&Usage::get, [&] { store->load("key"); }), 1U + 3);
+    EXPECT_EQ(requests(&Usage::get, [&] { store->load_range("key", 0, 30); }), 1U);
+    EXPECT_EQ(requests(&Usage::remove, [&] { store->remove("key"); }), 1U);
+  });
+  simulation.run();
+}
+
 TEST(SimStore, PutsMayBeMoreWorkThanOtherRequests) {
   const auto seconds_of_two = [](const std::function<void(Storage&)>& request) {
     Simulation simulation(1);
