@@ -269,7 +269,8 @@ class World {
   const Profile profile_;
   std::map<std::string, std::shared_ptr<StoreModel>, std::less<>> stores_;
   Link vpc_;
-  std::optional<Link> host_;  ///< the processors that all functions share, which computing passes
+  /// The processors that all functions share: what computing and requests pass, and cold starts.
+  std::optional<Link> host_, host_starts_;
   std::uint64_t calls_ = 0, events_ = 0;
   std::vector<FunctionRun> runs_;
   std::size_t started_ = 0;

@@ -94,6 +94,11 @@ class ListedKeyWatch : public KeyWatch {
 std::unique_ptr<KeyWatch> watch_by_polling(Storage& store, std::vector<std::string> keys,
                                            Pacer& pacer, std::size_t keys_at_once = 1);
 
+/// Watches by polling all missing keys, in one load_present() each time: for stores that answer
+/// within some tens of microseconds, however many keys they are asked for. A poll follows after a
+/// fraction of the elapsed time.
+std::unique_ptr<KeyWatch> watch_all_by_polling(Storage& store, std::vector<std::string> keys);
+
 /// An action that is repeated while a wait lasts.
 struct WaitHook {
   /// Returns false to end the wait; an exception ends it too.

@@ -382,6 +382,8 @@ std::unique_ptr<KeyWatch> Sim::watch(std::vector<std::string> keys) {
   const World* const world = World::current();
   if (model_->profile().pushes && world != nullptr && Simulation::current()->in_fiber())
     return std::make_unique<PushWatch>(*this, std::move(keys));
+  // A store with an index stands for one of Memcached, whose client polls so.
+  if (index_) return watch_all_by_polling(*this, std::move(keys));
   return watch_by_polling(*this, std::move(keys), pacer_, model_->profile().parallel);
 }
 
