@@ -25,6 +25,9 @@ constexpr double kShareOfTidying = 0.75;
 /// A service may still do what was sent to it before an interrupt, for so long.
 constexpr double kLateSaves_s = 0.5;
 
+/// Within a Tidying.
+double seconds_since_interrupt() { return kTidying_s - interrupt_deadline().seconds_left(); }
+
 std::vector<std::string> claims_of(std::uint32_t workers) {
   std::vector<std::string> names;
   for (std::uint32_t worker = 0; worker < workers; ++worker) names.push_back(keys::claim(worker));
@@ -36,13 +39,6 @@ std::string text_of_left_keys(const std::string& uri, const std::string& job_id)
   return fmt::format(
       "the job's keys are left in {}; remove them with: lambdaml storage clear {} {}/",
       channel.display(), without_passwords(channel.text()), job_id);
-}
-
-/// After an interrupt: nobody has waited for the answers to the last requests.
-void clear_late_saves(storage::Storage& channel) {
-  if (interrupt_deadline().seconds_left() < 2 * kLateSaves_s) return;
-  pause_for(kLateSaves_s);
-  if (!channel.list("").empty()) channel.clear("");
 }
 
 void claim(storage::Storage& channel, const std::vector<std::string>& claims,
@@ -86,9 +82,10 @@ std::string JobChannel::close() noexcept {
                          running_);
     if (std::exchange(keep_, true)) return left;
     const Tidying tidying;
-    store_->clear("");
-    if (interrupted()) clear_late_saves(*store_);
-    if (!stopped_.empty()) claim(*store_, stopped_, WorkerClaim::kStop);
+    // Nobody has waited for the answers to the last requests before an interrupt.
+    const double late_s = interrupted() ? kLateSaves_s - seconds_since_interrupt() : 0;
+    clear();
+    if (late_s > 0) clear_late_saves(late_s);
   } catch (const std::exception& error) {
     log::info("clearing {}: {}", store_->describe(), error.what());
     left += (left.empty() ? "" : "; ") + left_keys_;
@@ -97,6 +94,22 @@ std::string JobChannel::close() noexcept {
   }
   running_ = 0;
   return left;
+}
+
+void JobChannel::clear() {
+  store_->clear("");
+  if (!stopped_.empty()) claim(*store_, stopped_, WorkerClaim::kStop);
+}
+
+void JobChannel::clear_late_saves(double seconds) noexcept {
+  try {
+    pause_for(seconds);
+    clear();
+  } catch (const std::exception& error) {
+    log::info("clearing {} again: {}", store_->describe(), error.what());
+  } catch (...) {
+    // As in close().
+  }
 }
 
 void JobChannel::finish() {

@@ -75,6 +75,9 @@ class JobChannel {
   /// Removes what the job wrote, unless it is kept or taken over; keys that stop workers which may
   /// still run stay. Returns a description of what is left but should not be; empty if nothing is.
   std::string close() noexcept;
+  void clear();
+  /// Clears once more after so long.
+  void clear_late_saves(double seconds) noexcept;
   void finish();
   [[noreturn]] void fail_closed();
   /// The workers whose key is absent and does not arrive within that time.

@@ -45,17 +45,7 @@ struct Measured {
     YAML::Node out;
     out["scheme"] = scheme;
     set_measured(out, measure, kMemory_mb, trials.request_s);
-    const auto set_batch = [&](const std::string& verb, const BatchLimits& batch) {
-      out[verb + "_keys"] = number(batch.keys);
-      if (std::isfinite(batch.bytes)) out[verb + "_batch_bytes"] = number(batch.bytes);
-    };
-    set_batch("put", put);
-    set_batch("get", get);
-    set_batch("remove", remove);
-    if (std::isfinite(parts.whole_bytes)) {
-      out["whole_bytes"] = fmt::format("{:.0f}", parts.whole_bytes);
-      out["part_bytes"] = fmt::format("{:.0f}", parts.part_bytes);
-    }
+    set_splits(out, put, get, remove, parts);
     if (shared_per_s > 0) out["server"]["mb_per_s"] = number(shared_per_s / 1e6);
     if (trials.request_processor_s > 0 || trials.byte_work > 0) {
       out["host"]["request_ms"] = number(1e3 * trials.request_processor_s);
@@ -102,6 +92,18 @@ class Measurement {
   }
 
  private:
+  struct Clearing {
+    const Uri& place;
+    ~Clearing() {
+      const Tidying tidying;
+      try {
+        storage::open(place)->clear("");
+      } catch (const std::exception&) {
+        // The next measurement has keys of its own.
+      }
+    }
+  };
+
   /// What else matters for jobs on this machine.
   void measure_jobs(const Uri& place) {
     measure_sharing(place);
@@ -124,11 +126,12 @@ class Measurement {
     return out;
   }
 
-  /// How many requests the store counts for a key alone, and whether a batch has fewer, as its
-  /// plug-in says: a server may have no such requests.
+  /// Corrects what the plug-in says of batches: a key may take several requests, and a server may
+  /// have no requests for several keys.
   void count_keys(const Uri& place) {
-    // One each; those of its index are simulated.
+    // Each key is one request; those of the index are simulated one by one.
     if (store_.capabilities.keeps_index) return;
+    const Clearing clearing{place};
     constexpr std::size_t kKeys = 100;
     const auto meter = std::make_shared<storage::Meter>();
     const std::shared_ptr<storage::Storage> store = storage::open(place, meter);
@@ -209,17 +212,7 @@ class Measurement {
     constexpr std::size_t kValue = 3 * worker::kLargeValue;  // more than caches hold
     const std::size_t clients = 2 * processors();
     std::atomic<std::size_t> moved = 0;
-    struct Clearing {
-      const Uri& place;
-      ~Clearing() {
-        const Tidying tidying;
-        try {
-          storage::open(place)->clear("");
-        } catch (const std::exception&) {
-          // The next measurement has keys of its own.
-        }
-      }
-    } const clearing{place};
+    const Clearing clearing{place};
     const Stopwatch clock;
     parallel_for(clients, clients, [&](std::size_t i) {
       const auto store = storage::open(place);

@@ -275,8 +275,10 @@ class FunctionMeasurement {
     set_measured(store, all, alone_.memory_mb);
     for (const char* name : {"put", "get", "list", "remove"})
       if (store[name]) said(store[name]);
-    set_capabilities(store,
-                     storage::open_plain(Uri::parse(options_.text("channel")))->capabilities());
+    const Uri channel = Uri::parse(options_.text("channel"));
+    set_capabilities(store, storage::open_plain(channel)->capabilities());
+    const storage::Plugin& plugin = storage::registry().get(channel.scheme);
+    set_splits(store, plugin.save_batch, plugin.load_batch, plugin.removal_batch, plugin.parts);
     set_starts(root["functions"]);
     return profile_text(
         root, fmt::format("Measured by lambdaml calibrate with {} requests from {} of {:g} MB, "

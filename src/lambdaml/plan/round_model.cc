@@ -14,6 +14,7 @@
 #include "lambdaml/sim/world.h"
 #include "lambdaml/storage/key_index.h"
 #include "lambdaml/storage/pacer.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::plan {
 namespace {
@@ -38,8 +39,9 @@ struct Waiting {
   std::vector<bool> loaded;
   std::size_t first_missing = 0;
   double begin_s = 0;
-  std::size_t asked = 0;  ///< of the batch under way: how many it was to have
-  std::optional<Pacer::Wait> pace;
+  std::size_t asked = 0;            ///< of the batch under way: how many it was to have
+  std::optional<Pacer::Wait> pace;  ///< unless all keys are polled together
+  double next_s = 0;                ///< when, if they are
   bool is_over() const { return first_missing == keys.size(); }
 };
 
@@ -184,9 +186,12 @@ class Rounds {
     double& requests = verb == Verb::put      ? requests_.puts
                        : verb == Verb::remove ? requests_.removes
                                               : requests_.gets;
-    requests += sim::batch_limits(store_, verb).requests(n, chunk_bytes_);
+    if (verb != Verb::put) batch.folders = 0;
+    const std::size_t values = n - batch.folders;
+    requests += static_cast<double>(batch.folders) +
+                sim::batch_limits(store_, verb).requests(values, chunk_bytes_);
     if (verb == Verb::put)
-      requests += static_cast<double>(n) * (store_.parts.saves(chunk_bytes_) - 1);
+      requests += static_cast<double>(values) * (store_.parts.saves(chunk_bytes_) - 1);
     send(i);
   }
 
@@ -328,7 +333,7 @@ class Rounds {
     wait_for(workers_[i], std::move(keys), "m/");
   }
 
-  // ---- waits: as storage::watch_by_polling() and watches of stores that push ----
+  // ---- waits: as storage's watches by polling, and those of stores that push ----
 
   void wait_for(Worker& worker, std::vector<Key*> keys, const char* folder) const {
     worker.wait.loaded.assign(keys.size(), false);
@@ -336,6 +341,7 @@ class Rounds {
     worker.wait.first_missing = 0;
     worker.wait.begin_s = now_s_;
     worker.wait.asked = 0;
+    worker.wait.next_s = now_s_;
     worker.wait.pace.emplace(worker.pacer->wait_for(folder, store_.parallel));
   }
 
@@ -357,6 +363,7 @@ class Rounds {
     Waiting& wait = workers_[i].wait;
     while (!wait.is_over() && wait.loaded[wait.first_missing]) ++wait.first_missing;
     if (store_.pushes) return wait.is_over() || !listen(i);
+    if (store_.keeps_index) return wait.is_over() || !poll_all(i);
     if (wait.asked > 0 && poll_on(i)) return false;
     if (wait.is_over()) return true;
     const double next_s = wait.begin_s + wait.pace->next_poll_s();
@@ -383,6 +390,18 @@ class Rounds {
     else
       wait.pace->in_vain(now_s_ - wait.begin_s);
     return all_there;
+  }
+
+  /// Asks for all missing values together, or waits until it is time to.
+  bool poll_all(std::uint32_t i) {
+    Waiting& wait = workers_[i].wait;
+    if (std::exchange(wait.asked, 0) > 0)
+      wait.next_s = now_s_ + storage::pause_of_polling_all(now_s_ - wait.begin_s);
+    if (now_s_ < wait.next_s)
+      due_.postpone(i, wait.next_s);
+    else
+      ask(i, missing(wait, wait.keys.size()), wait.keys.size());
+    return true;
   }
 
   /// Asks for what is there, or waits to be told of the first missing value.

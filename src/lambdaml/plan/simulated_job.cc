@@ -34,6 +34,10 @@ using nlohmann::json;
 constexpr const char* kSimulated = "sim";
 /// Below it, a prepared set lies in its simulated store.
 constexpr const char* kData = "prepared";
+/// Below its own, checkpoints lie: those of jobs on this machine that name no other place, which
+/// are in the run's folder, and all others.
+constexpr const char* kCheckpointsOfRun = "run/checkpoint";
+constexpr const char* kCheckpoints = "checkpoints";
 
 std::string uri_of(const std::string& store, const std::string& path) {
   return fmt::format("{}://{}/{}", kSimulated, store, path);
@@ -106,8 +110,7 @@ void count(sim::World& world, SimulatedRun& out) {
 std::exception_ptr run(sim::Simulation& simulation, sim::World& world, Options job,
                        const SimulatedWorld& settings, const fs::path& output, json& summary) {
   trigger::InMemory memory;
-  // Jobs on this machine keep their checkpoints with the run.
-  memory.checkpoints_in_folder = is_host(settings.profile);
+  memory.checkpoints_in_folder = job.text("checkpoint").ends_with(kCheckpointsOfRun);
   if (settings.rows)
     memory.data = *settings.rows;
   else if (std::string place = take_prepared(world, settings.channel, job.text("data"));
@@ -181,7 +184,8 @@ Options in_world(Options job, const SimulatedWorld& world) {
   set("channel", uri_of(world.channel, "channel"));
   set("checkpoint",
       uri_of(world.profile.checkpoints.empty() ? world.channel : world.profile.checkpoints,
-             "checkpoints"));
+             is_host(world.profile) && job.text("checkpoint").empty() ? kCheckpointsOfRun
+                                                                      : kCheckpoints));
   set("tensorboard", std::string());
   set("threads", std::int64_t{1});
   set("log_level", std::string("off"));

@@ -74,6 +74,26 @@ void set_capabilities(YAML::Node store, const storage::Capabilities& capabilitie
     store["max_value_bytes"] = capabilities.max_value_bytes;  // values are cut there
 }
 
+void set_splits(YAML::Node store, const BatchLimits& put, const BatchLimits& get,
+                const BatchLimits& remove, const PartLimits& parts) {
+  const auto set = [&](const std::string& name, double value) {
+    if (std::isfinite(value))
+      store[name] = fmt::format("{:.0f}", value);
+    else
+      store.remove(name);
+  };
+  const auto set_batch = [&](const std::string& verb, const BatchLimits& batch) {
+    store[verb + "_keys"] = number(batch.keys);
+    // Removals have no values.
+    if (verb != "remove") set(verb + "_batch_bytes", batch.bytes);
+  };
+  set_batch("put", put);
+  set_batch("get", get);
+  set_batch("remove", remove);
+  set("whole_bytes", parts.whole_bytes);
+  set("part_bytes", std::isfinite(parts.whole_bytes) ? parts.part_bytes : parts.whole_bytes);
+}
+
 std::string today() {
   const std::time_t now = std::chrono::system_clock::to_time_t(wall_now());
   std::tm utc{};

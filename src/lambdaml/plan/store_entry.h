@@ -5,6 +5,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "lambdaml/base/batch_limits.h"
 #include "lambdaml/worker/measure_store.h"
 
 /// Parts of a profile file, from what was measured.
@@ -24,6 +25,10 @@ void set_measured(YAML::Node store, const worker::StoreMeasure& measured, double
                   double request_s = 0);
 /// Sets what the store itself says of how it is waited for, and whether it is durable.
 void set_capabilities(YAML::Node store, const storage::Capabilities& capabilities);
+
+/// Sets how batches are split into requests, and large values into parts.
+void set_splits(YAML::Node store, const BatchLimits& put, const BatchLimits& get,
+                const BatchLimits& remove, const PartLimits& parts);
 
 /// Today, YYYY-MM-DD in UTC.
 std::string today();

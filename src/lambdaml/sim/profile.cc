@@ -306,7 +306,8 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
     return static_cast<std::uint32_t>(std::clamp(entry.number(key, otherwise), 1.0, 1e4));
   };
   out.parallel = whole("parallel", 1);
-  out.put_parallel = whole("put_parallel", out.parallel);
+  // The client of a store with an index saves one value after another.
+  out.put_parallel = whole("put_parallel", entry.flag("keeps_index", false) ? 1 : out.parallel);
   out.remove_parallel = whole("remove_parallel", out.parallel);
   out.put_keys = std::clamp(entry.number("put_keys", 1), 0.01, 1e4);
   out.get_keys = std::clamp(entry.number("get_keys", 1), 0.01, 1e4);
@@ -318,8 +319,8 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   bytes("get_batch_bytes", out.get_batch_bytes);
   if (entry.has("part_bytes") || entry.has("whole_bytes")) {
     out.parts = {entry.number("whole_bytes"), entry.number("part_bytes")};
-    if (!(out.parts.part_bytes > 0))
-      fail(Code::invalid_argument, "{}: 'part_bytes' is above 0", entry.what());
+    if (!(out.parts.part_bytes >= 1))
+      fail(Code::invalid_argument, "{}: 'part_bytes' is at least 1", entry.what());
   }
   if (entry.has("host")) {
     const Entry host = entry.at("host");
@@ -335,8 +336,9 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   out.polling_is_expensive = entry.flag("polling_is_expensive", false);
   out.polling_is_quick = entry.flag("polling_is_quick", false);
   out.keeps_index = entry.flag("keeps_index", false);
-  if (out.keeps_index && out.adds)
-    fail(Code::invalid_argument, "{}: a store that adds up keeps no index", entry.what());
+  if (out.keeps_index && (out.adds || out.pushes))
+    fail(Code::invalid_argument, "{}: a store that {} keeps no index", entry.what(),
+         out.adds ? "adds up" : "pushes");
   out.durable = entry.flag("durable", true);
   if (entry.has("max_value_bytes"))
     out.max_value_bytes =

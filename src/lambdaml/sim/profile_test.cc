@@ -56,6 +56,8 @@ TEST(Profile, WhatIsMissingOrWrongIsNamed) {
   expect_refused(indexed, "'keeps_index' is true or false");
   indexed.replace(indexed.find("keeps_index: 1"), 14, "keeps_index: true, adds: true");
   expect_refused(indexed, "profile x.stores.one: a store that adds up keeps no index");
+  indexed.replace(indexed.find("adds: true"), 10, "pushes: true");
+  expect_refused(indexed, "profile x.stores.one: a store that pushes keeps no index");
 }
 
 TEST(Profile, TheMonthsUseChoosesThePrice) {

@@ -383,7 +383,8 @@ World::Start World::next_start(std::size_t n) {
   }
   double init_s = functions.cold_start.sample(simulation_.rng());
   if (host_) {
-    // Apart from other work: the first to start do not wait for the starts of the others.
+    // Beside other work, which is not what happens: but those that have started work at once, and
+    // would wait here for all starts that were asked for before.
     const double now_s = simulation_.now_s();
     init_s = std::max(init_s, host_starts_->pass(now_s, init_s) - now_s);
   }

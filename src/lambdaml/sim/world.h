@@ -114,7 +114,7 @@ struct Fault {
 /// How many requests of a batch of `n` keys a store has under way at once.
 std::size_t lanes_of(const StoreProfile& store, Verb verb, std::size_t n);
 
-/// What of a batch one of its requests takes.
+/// How many keys and bytes one request of a batch takes.
 BatchLimits batch_limits(const StoreProfile& store, Verb verb);
 
 /// Requests and bytes of values, as a store counts them.
@@ -173,7 +173,7 @@ class StoreModel {
   const void* tag_of(std::string_view key);
 
  private:
-  /// Both of them; values count as `parts` says.
+  /// What request() and requests() do. `parts`: how large values are counted.
   void make(Verb verb, const std::vector<std::string_view>& keys,
             const std::vector<std::uint64_t>& bytes, const PartLimits& parts,
             const Counted& counted, const std::function<std::uint64_t(std::size_t index)>& effect);
@@ -185,10 +185,10 @@ class StoreModel {
   /// Lets the world's faults befall the calls. Throws unavailable and Killed.
   Befallen befall(Verb verb, const std::vector<std::string_view>& keys);
   /// How many requests each key of a batch begins, none within one: in the order of the keys where
-  /// the bytes of their values count, as of dynamodb.
+  /// the bytes of their values count, as clients that sort their keys do.
   std::vector<std::uint64_t> begun_by(Verb verb, const std::vector<std::string_view>& keys,
                                       const std::vector<std::uint64_t>& bytes) const;
-  /// Of such a key.
+  /// Counts the requests and bytes of one key.
   void count(Verb verb, std::uint64_t requests, std::uint64_t sent, std::uint64_t received);
   const Latency& latency_of(Verb verb) const;
 

@@ -28,7 +28,7 @@ namespace lambdaml::storage {
 /// never a value without a name. list() requests the values of all names, so it shows only what
 /// exists.
 ///
-/// Names without a value are dropped from time to time, and by clear(), using cas so that
+/// Names without a value are dropped from time to time, and by clear(), using set_if_same() so that
 /// concurrent appends are not lost. The remaining race is with a writer between its two requests,
 /// whose name has no value *yet*. Two rules keep that name:
 ///

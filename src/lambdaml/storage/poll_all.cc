@@ -1,19 +1,14 @@
 #include <algorithm>
+#include <optional>
 
 #include <sys/prctl.h>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage {
 namespace {
-
-/// A poll costs some 20 µs, and values often arrive within a few hundred. A hundred workers polling
-/// a thousand times a second would slow each other down, so long waits poll less often.
-double pause_after(double waited_s) {
-  const double longest_s = waited_s < 0.02 ? 1e-3 : 0.2;
-  return std::clamp(0.1 * waited_s, 60e-6, longest_s);
-}
 
 /// Allows this thread to sleep for microseconds: by default the kernel wakes it up to 50 µs late.
 class ExactSleep {
@@ -37,7 +32,9 @@ class WatchOfAll final : public ListedKeyWatch {
  private:
   void wait(Deadline deadline, std::size_t below) override {
     if (reaches_further(below)) poll(missing(below));
-    const ExactSleep exact;
+    // In a simulation nobody sleeps.
+    std::optional<ExactSleep> exact;
+    if (replaced_clock() == nullptr) exact.emplace();
     while (!any_found() && !deadline.passed()) {
       sleep_until(next_poll_.earlier(deadline));
       if (next_poll_.passed()) poll(missing(below));
@@ -50,7 +47,7 @@ class WatchOfAll final : public ListedKeyWatch {
     std::vector<std::optional<Buffer>> values = store_.load_present(asked);
     for (std::size_t i = 0; i < which.size(); ++i)
       if (values[i]) found(which[i], std::move(*values[i]));
-    next_poll_ = Deadline::in(pause_after(waited_.seconds()));
+    next_poll_ = Deadline::in(pause_of_polling_all(waited_.seconds()));
   }
 
   Storage& store_;
@@ -59,6 +56,13 @@ class WatchOfAll final : public ListedKeyWatch {
 };
 
 }  // namespace
+
+// A poll costs some 20 µs, and values often arrive within a few hundred. A hundred workers polling
+// a thousand times a second would slow each other down, so long waits poll less often.
+double pause_of_polling_all(double waited_s) {
+  const double longest_s = waited_s < 0.02 ? 1e-3 : 0.2;
+  return std::clamp(0.1 * waited_s, 60e-6, longest_s);
+}
 
 std::unique_ptr<KeyWatch> watch_all_by_polling(Storage& store, std::vector<std::string> keys) {
   return std::make_unique<WatchOfAll>(store, std::move(keys));

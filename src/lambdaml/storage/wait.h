@@ -95,9 +95,11 @@ std::unique_ptr<KeyWatch> watch_by_polling(Storage& store, std::vector<std::stri
                                            Pacer& pacer, std::size_t keys_at_once = 1);
 
 /// Watches by polling all missing keys, in one load_present() each time: for stores that answer
-/// within some tens of microseconds, however many keys they are asked for. A poll follows after a
-/// fraction of the elapsed time.
+/// within some tens of microseconds, however many keys they are asked for. A poll follows
+/// pause_of_polling_all() after the last one.
 std::unique_ptr<KeyWatch> watch_all_by_polling(Storage& store, std::vector<std::string> keys);
+/// A tenth of the elapsed seconds; from 60 µs to 1 ms, after 20 ms to 0.2 s.
+double pause_of_polling_all(double waited_s);
 
 /// An action that is repeated while a wait lasts.
 struct WaitHook {

@@ -19,8 +19,8 @@ namespace {
 
 using nlohmann::json;
 
-/// What is done whatever the limits: PUTs and GETs of small values one after another, of four of
-/// which one has a list and one a removal; batches of each kind; waits.
+/// What is done whatever the limits: PUTs and GETs of small values one after another, each
+/// fourth with a list and each fourth with a removal; batches of each kind; waits.
 constexpr std::size_t kLeastSmall = 5, kEach = 4, kBatch = 32, kBatches = 2, kNotices = 5;
 /// How many of the first kLeastSmall have this remainder.
 constexpr std::size_t times_of_each(std::size_t remainder) {
@@ -152,7 +152,8 @@ class Measurement {
     }
     // Who sums with others at the server is told, too.
     out_.adds = store_.aggregator() != nullptr;
-    out_.pushes = out_.adds || quantile(delays, 0.5) < 2 * quantile(out_.gets, 0.5) + 0.001;
+    out_.pushes = out_.adds || (!store_.capabilities().keeps_index &&
+                                quantile(delays, 0.5) < 2 * quantile(out_.gets, 0.5) + 0.001);
   }
 
   void clear() noexcept {

@@ -174,7 +174,8 @@ class Combination {
 
   void require_all_blocks() const {
     for (std::size_t i = 0; i < blocks_.size(); ++i)
-      if (!blocks_[i]) fail(Code::internal, "no worker has read block {} of the data", i);
+      if (!blocks_[i])
+        fail(Code::data_corrupt, "no worker says what it read in block {} of the data", i);
   }
 
   /// Throws the error of the first block by file that cannot be read.

@@ -30,13 +30,15 @@ class Pauses {
  public:
   /// Call after each attempt; returns false if too many in a row achieved nothing.
   bool pause(bool progress) {
-    if (progress) {
-      in_vain_ = 0;
-      backoff_.reset();
-    }
+    if (progress) reset();
     if (++in_vain_ > kTriesInVain) return false;
     pause_for(backoff_.next_s());
     return true;
+  }
+  /// Call instead after one with progress that needs no pause.
+  void reset() {
+    in_vain_ = 0;
+    backoff_.reset();
   }
 
  private:
@@ -79,6 +81,7 @@ void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& co
       }
     }
     const bool progress = later.size() < open.size();
+    if (progress && !is_busy) pauses.reset();
     if ((is_busy || !progress) && !pauses.pause(progress))
       fail(Code::unavailable,
            "{}: {} of {} in the table '{}': the service is too busy for {} of them",

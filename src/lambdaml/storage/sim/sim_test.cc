@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "lambdaml/base/wait.h"
 #include "lambdaml/sim/world.h"
 #include "lambdaml/storage/aggregator.h"
 #include "lambdaml/storage/meter.h"
@@ -181,6 +182,24 @@ TEST(SimStore, AnIndexWaitsInVirtualTime) {
   });
   simulation.run();
   EXPECT_TRUE(world.store("slow")->values().empty());
+}
+
+TEST(SimStore, OneWithAnIndexIsPolledAsMemcachedIs) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(kIndexed, "test"));
+  const auto meter = std::make_shared<Meter>();
+  simulation.start("waiter", [&] {
+    const auto store = open("sim://quick", meter);
+    EXPECT_EQ(store->load_or_wait("a", Deadline::in(1)).text(), "1");
+  });
+  simulation.start("saver", [&] {
+    pause_for(0.050);
+    open("sim://quick")->save("a", as_bytes("1"));
+  });
+  simulation.run();
+  // A GET takes 1 ms; it follows after a tenth of the elapsed time, between 10 and 20 ms after 1
+  // ms.
+  EXPECT_NEAR(static_cast<double>(meter->usage().get.requests), 21, 2);
 }
 
 TEST(SimStore, AnIndexOfAKilledProcessDoesNothingMore) {
