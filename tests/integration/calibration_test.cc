@@ -45,8 +45,8 @@ TEST_P(Calibrations, SayWhatARequestOfABatchTakes) {
   ASSERT_EQ(measured.exit_code, 0) << measured.err;
   const std::string profile = read(folder() / "profile.yaml");
   if (GetParam() == "dynamodb") {
-    EXPECT_THAT(profile, AllOf(HasSubstr("put_keys: 25\n    put_batch_bytes: 2e+06\n"),
-                               HasSubstr("get_keys: 25\n    get_batch_bytes: 1e+06\n"),
+    EXPECT_THAT(profile, AllOf(HasSubstr("put_keys: 25\n    put_batch_bytes: 2000000\n"),
+                               HasSubstr("get_keys: 25\n    get_batch_bytes: 1000000\n"),
                                HasSubstr("remove_keys: 25\n")));
   } else {
     EXPECT_THAT(profile, Not(HasSubstr("batch_bytes")));
