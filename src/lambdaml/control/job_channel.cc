@@ -12,6 +12,7 @@
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/worker_claim.h"
 #include "lambdaml/storage/own_place.h"
+#include "lambdaml/storage/registry.h"
 
 namespace lambdaml::control {
 namespace {
@@ -61,6 +62,7 @@ JobChannel::JobChannel(Stores& stores, const std::string& uri, const std::string
                        Stop stop)
     : stores_(stores),
       store_(stores.open_channel(uri, job_id)),
+      is_service_(storage::reach_of(storage::resolve(uri)) == Reach::anywhere),
       keep_(keep),
       stop_(stop),
       left_keys_(text_of_left_keys(uri, job_id)) {
@@ -83,7 +85,8 @@ std::string JobChannel::close() noexcept {
     if (std::exchange(keep_, true)) return left;
     const Tidying tidying;
     // Nobody has waited for the answers to the last requests before an interrupt.
-    const double late_s = interrupted() ? kLateSaves_s - seconds_since_interrupt() : 0;
+    const double late_s =
+        is_service_ && interrupted() ? kLateSaves_s - seconds_since_interrupt() : 0;
     clear();
     if (late_s > 0) clear_late_saves(late_s);
   } catch (const std::exception& error) {

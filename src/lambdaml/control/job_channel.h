@@ -86,6 +86,7 @@ class JobChannel {
 
   Stores& stores_;
   std::shared_ptr<storage::Storage> store_;
+  bool is_service_;  ///< which may go on when nobody waits for its answer
   bool keep_;
   Stop stop_;
   const std::string left_keys_;          ///< description

@@ -15,7 +15,7 @@ namespace {
 
 TEST(JobChannel, AnInterruptedJobLeavesNothingThatIsSavedLate) {
   const Scratch folder("lambdaml-channel-");
-  const std::string uri = folder.path().string();
+  const std::string uri = folder.path().string() + "?watch=poll";  // as other machines reach it
   Stores stores;
   const auto service = stores.open_channel(uri, "job-1");
   Cancellation cancellation;
