@@ -42,11 +42,7 @@ class WatchOfAll final : public ListedKeyWatch {
   }
 
   void look_up(std::span<const std::size_t> which) override {
-    std::vector<std::string> asked;
-    for (const std::size_t i : which) asked.push_back(key(i));
-    std::vector<std::optional<Buffer>> values = store_.load_present(asked);
-    for (std::size_t i = 0; i < which.size(); ++i)
-      if (values[i]) found(which[i], std::move(*values[i]));
+    load_from(store_, which);
     next_poll_ = Deadline::in(pause_of_polling_all(waited_.seconds()));
   }
 

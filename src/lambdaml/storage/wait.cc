@@ -23,6 +23,14 @@ std::vector<Arrival> ListedKeyWatch::poll_all() {
   return std::exchange(found_, {});
 }
 
+void ListedKeyWatch::load_from(Storage& store, std::span<const std::size_t> which) {
+  std::vector<std::string> asked;
+  for (const std::size_t i : which) asked.push_back(key(i));
+  std::vector<std::optional<Buffer>> values = store.load_present(asked);
+  for (std::size_t i = 0; i < which.size(); ++i)
+    if (values[i]) found(which[i], std::move(*values[i]));
+}
+
 std::vector<std::size_t> ListedKeyWatch::missing(std::size_t below, std::size_t most) const {
   std::vector<std::size_t> out;
   for (std::size_t i = first_missing_; i < std::min(below, keys_.size()) && out.size() < most; ++i)
@@ -90,11 +98,7 @@ class PollingWatch final : public ListedKeyWatch {
         found(which.front(), std::move(*value));
       return;
     }
-    std::vector<std::string> asked;
-    for (const std::size_t i : which) asked.push_back(key(i));
-    std::vector<std::optional<Buffer>> values = store_.load_present(asked);
-    for (std::size_t i = 0; i < which.size(); ++i)
-      if (values[i]) found(which[i], std::move(*values[i]));
+    load_from(store_, which);
   }
 
   Storage& store_;

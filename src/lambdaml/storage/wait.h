@@ -75,6 +75,8 @@ class ListedKeyWatch : public KeyWatch {
       std::size_t below, std::size_t most = std::numeric_limits<std::size_t>::max()) const;
   bool any_found() const { return !found_.empty(); }
   void found(std::size_t index, Buffer value);
+  /// Calls found() for those of the keys that are in the store: one load_present().
+  void load_from(Storage& store, std::span<const std::size_t> which);
   /// Whether `below` exceeds that of all earlier calls, so that there are new keys to watch.
   bool reaches_further(std::size_t below);
 

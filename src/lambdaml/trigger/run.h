@@ -25,7 +25,7 @@ struct RunningJob {
   /// memory_mb is what the functions have, even where they were deployed with other memory than the
   /// job names.
   Options options;
-  std::string architecture;  ///< of the deployed functions; empty: unknown
+  std::string architecture;            ///< of the deployed functions; empty: unknown
   bool checkpoints_in_folder = false;  ///< see InMemory
 };
 

@@ -368,13 +368,7 @@ class PushWatch final : public ListedKeyWatch {
         simulation.wait_for(store_.model_->tag_of(key(wanted.front())), deadline.time());
     }
   }
-  void look_up(std::span<const std::size_t> which) override {
-    std::vector<std::string> asked;
-    for (const std::size_t i : which) asked.push_back(key(i));
-    std::vector<std::optional<Buffer>> values = store_.load_present(asked);
-    for (std::size_t i = 0; i < which.size(); ++i)
-      if (values[i]) found(which[i], std::move(*values[i]));
-  }
+  void look_up(std::span<const std::size_t> which) override { load_from(store_, which); }
 
   Sim& store_;
 };
